@@ -1,0 +1,132 @@
+"""Every field there is. Recipes start from here; the command line has the last
+word: `--config.batch_size=4`, `--config.data.train_a=DIR`.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the defaults, locked: an unknown field is an error."""
+  config = ml_collections.ConfigDict()
+
+  # Of the initial weights, the order of slices, flips and dropout.
+  config.seed = 0
+  # An epoch shows as many images as the larger domain has.
+  config.num_epochs = 200
+  # The learning rate falls linearly to 0 over the last so many epochs.
+  config.decay_epochs = 100
+  # Stop after so many steps; 0: after num_epochs. The decay does not move.
+  config.max_steps = 0
+  # Images of each domain a step, over all devices together.
+  config.batch_size = 1
+  # Sides of the square the networks see, pixels.
+  config.image_size = 256
+  # What people call domain a and domain b.
+  config.domains = ('T1w', 'T2w')
+  # How a step is spread over several devices: 'pmap' or 'shard_map'.
+  config.parallel = 'pmap'
+
+  config.data = ml_collections.ConfigDict()
+  # Folders of PNG, JPEG or TIFF slices, 8- or 16-bit, searched through their
+  # subfolders. Colour becomes luminance. A slice is padded with black to a
+  # square, never squashed, then resized (bicubic) to image_size. Both empty:
+  # the embedded simulated heads.
+  config.data.train_a = ''
+  config.data.train_b = ''
+  # Held-out slices; the same file name in both is a pair that is scored.
+  config.data.test_a = ''
+  config.data.test_b = ''
+  # Slices with a smaller share of pixels above 10 % of white are left out of
+  # training: blank images teach nothing.
+  config.data.min_foreground = 0.02
+  # Train on random crops of slices resized to zoom * image_size; 1: no crop.
+  # The flip, left-right with probability one half, is always on.
+  config.data.zoom = 1.0
+  # Threads that read ahead.
+  config.data.threads = 1
+  # Where the simulated heads are kept for the next run; empty: the user's
+  # cache folder.
+  config.data.cache = ''
+
+  config.phantom = ml_collections.ConfigDict()
+  # Simulated people in each training domain; none is in both.
+  config.phantom.people = 24
+  # Further people whose slices come in exact pairs, for the scores.
+  config.phantom.test_people = 6
+  # Slices of each person.
+  config.phantom.slices = 6
+
+  # Of both generators; `unet` or `resnet` below.
+  config.generator = unet()
+
+  # Of both discriminators: PatchGAN, models.PatchDiscriminator.
+  config.discriminator = ml_collections.ConfigDict()
+  # Width of the first layer.
+  config.discriminator.features = 64
+  # Strided layers: 3 judge patches of 70 x 70 pixels, 2 of 34 x 34.
+  config.discriminator.layers = 3
+  # Slope of the leaky ReLU.
+  config.discriminator.leak = 0.2
+  # Whether normalisations learn scale and offset.
+  config.discriminator.affine = False
+
+  config.loss = ml_collections.ConfigDict()
+  # Adversarial loss: 'bce' (cross entropy) or 'lsgan' (least squares).
+  config.loss.kind = 'bce'
+  # Weight of each of the two cycle losses.
+  config.loss.cycle = 1.0
+  # Weight of each of the two identity losses; 0 leaves them out.
+  config.loss.identity = 1.0
+  # Weight of a discriminator's loss against its generator's.
+  config.loss.discriminator = 0.5
+
+  config.optimizer = ml_collections.ConfigDict()
+  # Adam's rate before the decay.
+  config.optimizer.learning_rate = 2e-4
+  # Adam's decay of the first and second moment.
+  config.optimizer.beta1 = 0.5
+  config.optimizer.beta2 = 0.999
+
+  # Past fakes of each domain kept for the discriminators; 0: only new ones.
+  config.pool_size = 0
+
+  # Steps between two lines of the log, sample grids, evaluations on the
+  # held-out pairs, checkpoints.
+  config.log_every_steps = 50
+  config.sample_every_steps = 500
+  config.evaluate_every_steps = 1000
+  config.checkpoint_every_steps = 1000
+  # Newest checkpoints kept.
+  config.keep_checkpoints = 3
+  return config.lock()
+
+
+def unet() -> ml_collections.ConfigDict:
+  """A section `generator`: models.UNet."""
+  generator = ml_collections.ConfigDict()
+  generator.network = 'unet'
+  # Width of the first level; it doubles up to eight times that.
+  generator.features = 64
+  # Halvings; 0: as many as image_size allows, at most 8.
+  generator.levels = 0
+  # Rate in the first three levels of the decoder.
+  generator.dropout = 0.0
+  # Slope of the encoder's leaky ReLU, and of what the skips carry.
+  generator.leak = 0.2
+  generator.skip_leak = 0.0
+  # Whether normalisations learn scale and offset.
+  generator.affine = False
+  # Whether the innermost level is normalised (a 1 x 1 map is erased by it).
+  generator.norm_innermost = False
+  return generator
+
+
+def resnet() -> ml_collections.ConfigDict:
+  """A section `generator`: models.ResNet."""
+  generator = ml_collections.ConfigDict()
+  generator.network = 'resnet'
+  # Width at full resolution; the blocks have four times that.
+  generator.features = 64
+  # Residual blocks.
+  generator.blocks = 9
+  return generator

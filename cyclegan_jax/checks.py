@@ -1,0 +1,174 @@
+"""Mistakes that can be found before anything heavy is imported.
+
+Standard library and `mri` only, so that a wrong flag or path is answered at
+once.
+"""
+
+import json
+import pathlib
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import slices
+
+# Fields that may change when a run is resumed: they decide how long it goes on,
+# what it tells and on what it runs, not what a step does. Where the data lie
+# may change too; that they are the same is checked when they have been read.
+RESUMABLE = (
+  'num_epochs',
+  'decay_epochs',
+  'max_steps',
+  'parallel',
+  'domains',
+  'log_every_steps',
+  'sample_every_steps',
+  'evaluate_every_steps',
+  'checkpoint_every_steps',
+  'keep_checkpoints',
+  'data.train_a',
+  'data.train_b',
+  'data.test_a',
+  'data.test_b',
+  'data.threads',
+  'data.cache',
+  'phantom.test_people',
+)
+_POSITIVE = (
+  'num_epochs',
+  'batch_size',
+  'image_size',
+  'data.threads',
+  'phantom.people',
+  'phantom.test_people',
+  'phantom.slices',
+  'generator.features',
+  'generator.blocks',
+  'discriminator.features',
+  'discriminator.layers',
+  'log_every_steps',
+  'sample_every_steps',
+  'evaluate_every_steps',
+  'checkpoint_every_steps',
+  'keep_checkpoints',
+)
+_NOT_NEGATIVE = (
+  'seed',
+  'decay_epochs',
+  'max_steps',
+  'pool_size',
+  'generator.levels',
+  'loss.cycle',
+  'loss.identity',
+  'loss.discriminator',
+  'optimizer.learning_rate',
+)
+_SHARES = (
+  'data.min_foreground',
+  'generator.dropout',
+  'optimizer.beta1',
+  'optimizer.beta2',
+)
+_CHOICES = {'parallel': ('pmap', 'shard_map'), 'loss.kind': ('bce', 'lsgan')}
+
+
+def check(config, workdir: str):
+  """Checks a config's values, its folders and the run it would go on with.
+
+  Args:
+    config: a ConfigDict.
+    workdir: of the run.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  fields = flatten(config.to_dict())
+  _check_ranges(fields)
+  _check_folders(config.data)
+  _check_workdir(fields, pathlib.Path(workdir))
+
+
+def flatten(section: dict, prefix: str = '') -> dict:
+  """Fields of nested sections by their dotted names."""
+  fields = {}
+  for name, value in section.items():
+    if isinstance(value, dict):
+      fields |= flatten(value, f'{prefix}{name}.')
+    else:
+      fields[prefix + name] = value
+  return fields
+
+
+def _check_ranges(fields):
+  def refuse(name, wanted):
+    raise errors.UserError(
+      f'--config.{name}={fields[name]}: it must be {wanted}'
+    )
+
+  for name in set(_POSITIVE) & set(fields):
+    if fields[name] <= 0:
+      refuse(name, 'greater than 0')
+  for name in set(_NOT_NEGATIVE) & set(fields):
+    if fields[name] < 0:
+      refuse(name, '0 or greater')
+  for name in set(_SHARES) & set(fields):
+    if not 0 <= fields[name] < 1:
+      refuse(name, 'from 0 up to, but less than, 1')
+  for name, choices in _CHOICES.items():
+    if fields[name] not in choices:
+      refuse(name, f'one of {", ".join(choices)}')
+  if fields['data.zoom'] < 1:
+    refuse('data.zoom', '1 or greater')
+  if fields['decay_epochs'] > fields['num_epochs']:
+    refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
+  if len(fields['domains']) != 2:
+    refuse('domains', "two names, such as ('T1w', 'T2w')")
+
+
+def _check_folders(data):
+  for first, second in (('train_a', 'train_b'), ('test_a', 'test_b')):
+    if bool(data[first]) != bool(data[second]):
+      missing = second if data[first] else first
+      raise errors.UserError(
+        f'data.{missing} is empty: name both folders, '
+        f'--config.data.{first}=DIR_A --config.data.{second}=DIR_B'
+      )
+  if data.test_a and not data.train_a:
+    raise errors.UserError(
+      'data.test_a and data.test_b are named, data.train_a and data.train_b '
+      'are not: name them too'
+    )
+  for name in ('train_a', 'train_b', 'test_a', 'test_b'):
+    if data[name]:
+      try:
+        slices.list_images(data[name])
+      except errors.UserError as error:
+        raise errors.UserError(f'data.{name}: {error}') from None
+
+
+def _check_workdir(fields, workdir):
+  if workdir.exists() and not workdir.is_dir():
+    raise errors.UserError(f'--workdir={workdir} is a file; name a folder')
+  checkpoints = workdir / 'checkpoints'
+  if not checkpoints.is_dir() or not any(
+    path.name.isdigit() for path in checkpoints.iterdir()
+  ):
+    return
+  path = workdir / 'config.json'
+  try:
+    run = flatten(json.loads(path.read_text())['config'])
+  except (OSError, ValueError, KeyError) as error:
+    raise errors.UserError(
+      f'{workdir} holds checkpoints but {path} cannot be read ({error}); '
+      'use another --workdir'
+    ) from None
+  fields = flatten(json.loads(json.dumps(fields)))  # tuples become lists
+  differing = [
+    f'{name} ({run.get(name, "absent")} there, {fields.get(name, "absent")} '
+    'now)'
+    for name in sorted(run.keys() | fields.keys())
+    if name not in RESUMABLE and run.get(name) != fields.get(name)
+  ]
+  if differing:
+    raise errors.UserError(
+      f'{workdir} holds a run that differs in {", ".join(differing)}; '
+      'use the same values to resume it, or another --workdir'
+    )

@@ -1,0 +1,264 @@
+"""What a run tells: metrics.jsonl, TensorBoard, the screen, sample grids.
+
+Nothing is fetched from the devices between two lines of the log.
+"""
+
+from collections.abc import Callable
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+
+import jax
+import numpy as np
+from PIL import Image
+import tensorboardX
+import tqdm
+
+from cyclegan_jax import screen
+
+TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
+
+
+class Logbook:
+  """Collects the metrics of steps and writes them down when they are due.
+
+  Sums over the open log window and the open epoch are part of a checkpoint (see
+  `sums`), so that a resumed run writes what an uninterrupted one would have.
+  """
+
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    *,
+    start: int,
+    num_steps: int,
+    steps_per_epoch: int,
+    batch_size: int,
+    log_every: int,
+    schedule: Callable[[int], float],
+    sums: dict | None = None,
+  ):
+    """Opens the log of a run after its step `start`; later lines are dropped.
+
+    Args:
+      workdir: where the files go.
+      start: steps done before.
+      num_steps: after which this run ends.
+      steps_per_epoch: an epoch's averages are written after so many.
+      batch_size: images of each domain a step, for the rate shown.
+      log_every: steps between two lines.
+      schedule: learning rate of the update with this index.
+      sums: what `sums` returned when the checkpoint at `start` was saved.
+    """
+    self._workdir = workdir
+    self._num_steps = num_steps
+    self._steps_per_epoch = steps_per_epoch
+    self._batch_size = batch_size
+    self._log_every = log_every
+    self._schedule = schedule
+    self._sums = sums or {'window': {}, 'epoch': {}}
+    self._pending = []
+    self._step = start
+    self._lines = _open_lines(workdir / 'metrics.jsonl', start)
+    self._board = tensorboardX.SummaryWriter(
+      str(workdir / 'tensorboard'), purge_step=start + 1
+    )
+    self._bar = tqdm.tqdm(
+      total=num_steps,
+      initial=start,
+      unit='step',
+      dynamic_ncols=True,
+      disable=not sys.stderr.isatty(),
+    )
+    # Seconds and steps since the last line and in all, pauses and the first
+    # step, which compiles, left out.
+    self._clock = None
+    self._window_time = [0.0, 0]
+    self._total_time = [0.0, 0]
+    self._estimated = False
+
+  def record(self, step: int, metrics: dict):
+    """Notes the metrics of a step; writes a line and an epoch when due.
+
+    Raises:
+      FloatingPointError: if a loss is not finite.
+    """
+    self._step = step
+    self._pending.append(metrics)
+    log_due = step % self._log_every == 0
+    epoch_due = step % self._steps_per_epoch == 0
+    if log_due or epoch_due or not self._estimated:
+      self._fetch()
+    self._tick()
+    self._bar.update(1)
+    if log_due:
+      self._write_window()
+    if epoch_due:
+      self._write_epoch()
+
+  def images(self, step: int, picture: Image.Image):
+    """Saves a sample grid as `samples/step_<step>.png` and to TensorBoard."""
+    folder = self._workdir / 'samples'
+    folder.mkdir(exist_ok=True)
+    path = folder / f'step_{step:07d}.png'
+    partial = path.with_suffix('.partial')
+    picture.save(partial, format='PNG')
+    os.replace(partial, path)
+    self._board.add_image(
+      'samples', np.asarray(picture), step, dataformats='HW'
+    )
+    self.pause()
+
+  def evaluation(self, step: int, scores: dict, *, final: bool):
+    """Writes scores of the held-out pairs.
+
+    Args:
+      step: done.
+      scores: metric to number.
+      final: this evaluation is due only because the run ends here; a longer
+        run drops its line.
+    """
+    self._write(step, 'evaluation', scores, final=final)
+    screen.say(
+      f'step {step}  held-out pairs, inside the head (PSNR dB / SSIM): '
+      f'a to b {scores["psnr_ab"]:.1f} / {scores["ssim_ab"]:.2f}, '
+      f'b to a {scores["psnr_ba"]:.1f} / {scores["ssim_ba"]:.2f}, '
+      f'untranslated {scores["psnr_unchanged"]:.1f} / '
+      f'{scores["ssim_unchanged"]:.2f}'
+    )
+    self.pause()
+
+  def sums(self) -> dict:
+    """The sums of the open window and epoch, for a checkpoint."""
+    self._fetch()
+    return self._sums
+
+  def pause(self):
+    """Leaves the time since the last step out of the rate."""
+    self._clock = time.monotonic()
+
+  def close(self):
+    """Writes down what is left and closes the files."""
+    self._fetch()
+    if self._step == self._num_steps and self._sums['window']:
+      self._write_window(final=True)
+    self._bar.close()
+    self._lines.close()
+    self._board.close()
+
+  def _fetch(self):
+    first = self._step - len(self._pending) + 1
+    for step, metrics in enumerate(jax.device_get(self._pending), first):
+      metrics = {name: float(value) for name, value in metrics.items()}
+      for name, value in metrics.items():
+        if not math.isfinite(value):
+          raise FloatingPointError(
+            f'{name} is {value} at step {step}; the last checkpoint is intact: '
+            'resume it with a lower --config.optimizer.learning_rate in a new '
+            '--workdir, or look for broken slices'
+          )
+      for sums in self._sums.values():
+        for name, value in metrics.items():
+          sums[name] = sums.get(name, 0.0) + value
+        sums['count'] = sums.get('count', 0) + 1
+    self._pending = []
+
+  def _tick(self):
+    now = time.monotonic()
+    if self._clock is not None:
+      for timer in (self._window_time, self._total_time):
+        timer[0] += now - self._clock
+        timer[1] += 1
+    self._clock = now
+    seconds, steps = self._total_time
+    if not self._estimated and (seconds > 5 and steps > 1 or steps == 20):
+      self._estimated = True
+      self._say_estimate(seconds / steps)
+
+  def _say_estimate(self, seconds_per_step):
+    steps_left = self._num_steps - self._step
+    left = steps_left * seconds_per_step
+    screen.say(
+      f'{seconds_per_step:.2g} s a step: about {screen.format_duration(left)} '
+      f'for the {steps_left:,} steps left'
+    )
+    if left > 86_400 and jax.default_backend() == 'cpu':
+      screen.say(
+        'That is long on a CPU; --config=configs/quickstart.py shows the same '
+        'in minutes.'
+      )
+
+  def _write_window(self, final=False):
+    averages = _take_averages(self._sums['window'])
+    averages['learning_rate'] = float(self._schedule(self._step - 1))
+    seconds, steps = self._window_time
+    if steps:
+      averages['images_per_second'] = self._batch_size * steps / seconds
+    self._window_time = [0.0, 0]
+    self._write(self._step, 'step', averages, final=final)
+    totals = _format_totals(averages)
+    rate = averages.get('images_per_second')
+    rate = '' if rate is None else f'  {rate:.3g} images/s'
+    self._bar.set_postfix_str(totals + rate)
+    if self._bar.disable:
+      seconds, steps = self._total_time
+      left = (self._num_steps - self._step) * seconds / max(steps, 1)
+      left = f'  {screen.format_duration(left)} left' if steps else ''
+      screen.say(f'step {self._step}/{self._num_steps}  {totals}{rate}{left}')
+
+  def _write_epoch(self):
+    averages = _take_averages(self._sums['epoch'])
+    self._write(self._step, 'epoch', averages)
+    epoch = self._step // self._steps_per_epoch
+    screen.say(f'epoch {epoch} averages  {_format_totals(averages)}')
+
+  def _write(self, step, kind, values, final=False):
+    epoch = (step - 1) // self._steps_per_epoch + 1
+    line = {'step': step, 'epoch': epoch, 'kind': kind, **values}
+    if final:
+      line['final'] = True
+    self._lines.write(json.dumps(line) + '\n')
+    self._lines.flush()
+    for name, value in values.items():
+      self._board.add_scalar(f'{kind}/{name}', value, step)
+
+
+def _open_lines(path: pathlib.Path, start: int):
+  """Opens metrics.jsonl to go on after step `start`.
+
+  Lines of steps that a kill has undone are dropped, as are those written only
+  because the run ended where it now goes on.
+  """
+  kept = []
+  if path.exists() and start:
+    for text in path.read_text().splitlines():
+      try:
+        line = json.loads(text)
+      except json.JSONDecodeError:  # half a line: the run was killed here
+        continue
+      if line['step'] <= start and not line.get('final'):
+        kept.append(text + '\n')
+  partial = path.with_name(f'.{path.name}')
+  partial.write_text(''.join(kept))
+  os.replace(partial, path)
+  return path.open('a')
+
+
+def _take_averages(sums):
+  count = sums.pop('count')
+  averages = {name: value / count for name, value in sums.items()}
+  sums.clear()
+  return averages
+
+
+def _format_totals(averages):
+  generator_ab, generator_ba, discriminator_a, discriminator_b = (
+    averages[name] for name in TOTALS
+  )
+  return (
+    f'generators ab {generator_ab:.3f} ba {generator_ba:.3f}  '
+    f'discriminators a {discriminator_a:.3f} b {discriminator_b:.3f}'
+  )

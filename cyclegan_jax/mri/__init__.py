@@ -1,0 +1,1 @@
+"""Scans, intensities and simulated heads: NumPy only, nothing of JAX."""

@@ -1,0 +1,44 @@
+"""Lines and progress bars: a terminal gets bars, a log file gets lines."""
+
+from collections.abc import Callable
+import sys
+import time
+
+import tqdm
+
+
+def say(message: str):
+  """Prints a line at once, above a progress bar if there is one."""
+  tqdm.tqdm.write(message, file=sys.stdout)
+  sys.stdout.flush()
+
+
+def report_progress(task: str) -> Callable[[int, int], None]:
+  """A `report(done, total)`: a bar on a terminal, else a line every 5 s."""
+  bar = tqdm.tqdm(
+    desc=task, disable=not sys.stderr.isatty(), leave=False, unit=''
+  )
+  told = time.monotonic()
+
+  def report(done, total):
+    nonlocal told
+    bar.total = total
+    bar.update(done - bar.n)
+    if done == total:
+      bar.close()
+    elif bar.disable and time.monotonic() - told > 5:
+      told = time.monotonic()
+      say(f'{task}: {done} of {total}')
+
+  return report
+
+
+def format_duration(seconds: float) -> str:
+  """Seconds as people say them: '45 s', '12 min', '3.5 h', '2.0 days'."""
+  if seconds < 90:
+    return f'{seconds:.0f} s'
+  if seconds < 5400:
+    return f'{seconds / 60:.0f} min'
+  if seconds < 172_800:
+    return f'{seconds / 3600:.1f} h'
+  return f'{seconds / 86_400:.1f} days'

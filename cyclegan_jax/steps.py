@@ -1,0 +1,206 @@
+"""The algorithm: one alternating update of four networks, one forward pass.
+
+Zhu et al. 2017, section 3 and appendix 7.1. Both gradients are taken at the old
+parameters; the discriminators learn on the fakes that the generators have just
+made, through the pools. Nothing is computed twice.
+"""
+
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from cyclegan_jax import array_types
+from cyclegan_jax import image_pool
+from cyclegan_jax import losses
+from cyclegan_jax import state as state_lib
+
+
+class LossWeights(NamedTuple):
+  """What is minimised.
+
+  Attributes:
+    kind: of the adversarial loss, one of `losses.KINDS`.
+    cycle: weight of the cycle losses against the adversarial ones.
+    identity: likewise for the identity losses; 0 leaves them out altogether.
+    discriminator: weight of a discriminator's two verdicts.
+  """
+
+  kind: str
+  cycle: float
+  identity: float
+  discriminator: float
+
+
+def train_step(
+  state: state_lib.CycleGANState,
+  batch: array_types.Batch,
+  key: array_types.Key,
+  *,
+  weights: LossWeights,
+  axis_name: str | None = None,
+) -> tuple[state_lib.CycleGANState, array_types.Metrics]:
+  """Updates both generators, then both discriminators on the same fakes.
+
+  Args:
+    state: before the update.
+    batch: unpaired images {'a', 'b'}, each [B, H, W, C] in [-1, 1].
+    key: of the run; what a step draws is derived from it and `state.step`.
+    weights: of the losses.
+    axis_name: of the devices that share a global batch, if any.
+
+  Returns:
+    The state after the update, and its metrics: totals and single terms, the
+    latter unweighted.
+  """
+  dropout_key, pool_key = jax.random.split(jax.random.fold_in(key, state.step))
+  if axis_name is not None:  # every device masks its own images
+    dropout_key = jax.random.fold_in(dropout_key, lax.axis_index(axis_name))
+
+  gen_grads, (fakes, gen_metrics) = jax.grad(generator_loss, has_aux=True)(
+    state.params('gen_ab', 'gen_ba'), state, batch, weights, dropout_key
+  )
+  pools, past_fakes = refresh_pools(state, fakes, pool_key, axis_name)
+  disc_grads, disc_metrics = jax.grad(discriminator_loss, has_aux=True)(
+    state.params('disc_a', 'disc_b'), state, batch, past_fakes, weights
+  )
+
+  grads, metrics = gen_grads | disc_grads, gen_metrics | disc_metrics
+  if axis_name is not None:
+    grads, metrics = lax.pmean((grads, metrics), axis_name)
+  return state.apply_gradients(grads, **pools), metrics
+
+
+def generator_loss(params, state, batch, weights, key):
+  """What both generators minimise.
+
+  The reported totals are each generator's own: its adversarial loss, both cycle
+  losses and its identity loss. What is differentiated counts each term once,
+  which gives every generator the gradient of its own total.
+
+  Args:
+    params: {'gen_ab', 'gen_ba'}, the only parameters differentiated.
+    state: the rest.
+    batch: as in `train_step`.
+    weights: likewise.
+    key: for dropout.
+
+  Returns:
+    The loss, and as aux the fakes {'a', 'b'} and the metrics.
+  """
+  keys = iter(jax.random.split(key, 4))
+
+  def generate(name, images):
+    return getattr(state, name).apply_fn(
+      {'params': params[name]}, images, train=True, rngs={'dropout': next(keys)}
+    )
+
+  def translate(name, source, target):
+    """Fakes of `source`; and `target` mapped, if anything depends on it."""
+    if weights.identity == 0:
+      return generate(name, source), target
+    # Every layer works image by image, so one call on both is exact.
+    both = generate(name, jnp.concatenate([source, target]))
+    return jnp.split(both, 2)
+
+  a, b = batch['a'], batch['b']
+  fake_b, same_b = translate('gen_ab', a, b)
+  fake_a, same_a = translate('gen_ba', b, a)
+  terms = {
+    'adversarial_ab': _verdict(
+      state.disc_b.params, state.disc_b, fake_b, weights.kind
+    ),
+    'adversarial_ba': _verdict(
+      state.disc_a.params, state.disc_a, fake_a, weights.kind
+    ),
+    'cycle_a': losses.cycle_loss(a, generate('gen_ba', fake_b)),
+    'cycle_b': losses.cycle_loss(b, generate('gen_ab', fake_a)),
+    'identity_a': losses.identity_loss(a, same_a),
+    'identity_b': losses.identity_loss(b, same_b),
+  }
+  cycle = weights.cycle * (terms['cycle_a'] + terms['cycle_b'])
+  own_ab = terms['adversarial_ab'] + weights.identity * terms['identity_b']
+  own_ba = terms['adversarial_ba'] + weights.identity * terms['identity_a']
+  totals = {'generator_ab': own_ab + cycle, 'generator_ba': own_ba + cycle}
+  return own_ab + own_ba + cycle, ({'a': fake_a, 'b': fake_b}, totals | terms)
+
+
+def discriminator_loss(params, state, batch, past_fakes, weights):
+  """What both discriminators minimise: the sum of their own losses.
+
+  Args:
+    params: {'disc_a', 'disc_b'}, the only parameters differentiated.
+    state: the rest.
+    batch: as in `train_step`.
+    past_fakes: {'a', 'b'}, [B, H, W, C], out of the pools.
+    weights: as in `train_step`.
+
+  Returns:
+    The loss, and as aux the metrics.
+  """
+
+  def judge(domain):
+    name = f'disc_{domain}'
+    images = jnp.concatenate([batch[domain], past_fakes[domain]])
+    scores = getattr(state, name).apply_fn({'params': params[name]}, images)
+    real, fake = jnp.split(scores, 2)
+    return weights.discriminator * (
+      losses.adversarial_loss(real, real=True, kind=weights.kind)
+      + losses.adversarial_loss(fake, real=False, kind=weights.kind)
+    )
+
+  metrics = {f'discriminator_{domain}': judge(domain) for domain in 'ab'}
+  return sum(metrics.values()), metrics
+
+
+def refresh_pools(state, fakes, key, axis_name):
+  """Shows the fakes of all devices to the pools.
+
+  The pools are the same on every device: each of them gathers the global batch,
+  draws with the same key and keeps its own rows of the answer.
+
+  Returns:
+    {'pool_a', 'pool_b'} and the fakes {'a', 'b'} for the discriminators.
+  """
+  pools, past_fakes = {}, {}
+  for domain, domain_key in zip('ab', jax.random.split(key), strict=True):
+    images = fakes[domain]
+    if axis_name is not None:
+      images = lax.all_gather(images, axis_name, tiled=True)
+    pool = getattr(state, f'pool_{domain}')
+    pools[f'pool_{domain}'], images = image_pool.query(pool, images, domain_key)
+    if axis_name is not None:
+      size = len(fakes[domain])
+      start = lax.axis_index(axis_name) * size
+      images = lax.dynamic_slice_in_dim(images, start, size)
+    past_fakes[domain] = images
+  return pools, past_fakes
+
+
+def reconstruct(
+  state: state_lib.CycleGANState, batch: array_types.Batch
+) -> dict[str, array_types.Images]:
+  """Translations and round trips of a batch, without dropout.
+
+  Returns:
+    {'fake_a', 'fake_b', 'cycled_a', 'cycled_b'}, each [B, H, W, C].
+  """
+  fake_b = generate(state.gen_ab, batch['a'])
+  fake_a = generate(state.gen_ba, batch['b'])
+  return {
+    'fake_b': fake_b,
+    'cycled_a': generate(state.gen_ba, fake_b),
+    'fake_a': fake_a,
+    'cycled_b': generate(state.gen_ab, fake_a),
+  }
+
+
+def generate(generator, images: array_types.Images) -> array_types.Images:
+  """Images [B, H, W, C] translated by a generator's TrainState."""
+  return generator.apply_fn({'params': generator.params}, images)
+
+
+def _verdict(params, discriminator, fakes, kind):
+  scores = discriminator.apply_fn({'params': params}, fakes)
+  return losses.adversarial_loss(scores, real=True, kind=kind)

@@ -1,0 +1,312 @@
+"""Training: the order of things."""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import threading
+
+import jax
+import ml_collections
+import numpy as np
+
+import cyclegan_jax
+from cyclegan_jax import build
+from cyclegan_jax import checkpoint
+from cyclegan_jax import data as data_lib
+from cyclegan_jax import errors
+from cyclegan_jax import logbook as logbook_lib
+from cyclegan_jax import parallel
+from cyclegan_jax import pictures
+from cyclegan_jax import screen
+from cyclegan_jax import state as state_lib
+from cyclegan_jax import steps
+from cyclegan_jax.mri import metrics as image_metrics
+from cyclegan_jax.mri import slices
+
+_EVAL_BATCH = 4
+_SAMPLES = 4
+_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
+
+
+def train(
+  config: ml_collections.ConfigDict, workdir: str
+) -> state_lib.CycleGANState:
+  """Trains to the end of the horizon, from the newest checkpoint if any.
+
+  Args:
+    config: as `checks.check` has passed it.
+    workdir: where everything is written; made if need be.
+
+  Returns:
+    The state after the last step.
+
+  Raises:
+    UserError: for data or settings that cannot be used.
+    errors.Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
+    FloatingPointError: if a loss is not finite.
+  """
+  parallel.check_batch_size(config.batch_size)
+  data = build.open_data(config)
+  workdir = pathlib.Path(workdir)
+  images = max(len(folder.names) for folder in data.train.values())
+  steps_per_epoch = -(-images // config.batch_size)
+  num_steps = config.num_epochs * steps_per_epoch
+  if config.max_steps:
+    num_steps = min(num_steps, config.max_steps)
+
+  schedule = build.schedule(config, steps_per_epoch=steps_per_epoch)
+  state = parallel.create_replicated(build.create_state(config, schedule))
+  train_step = parallel.data_parallel(
+    build.train_step(config), kind=config.parallel
+  )
+  reconstruct = jax.jit(steps.reconstruct)
+  batches = iter(
+    data_lib.train_batches(
+      data.train['a'],
+      data.train['b'],
+      image_size=config.image_size,
+      batch_size=config.batch_size,
+      seed=config.seed,
+      zoom=config.data.zoom,
+      threads=config.data.threads,
+    )
+  )
+  workdir.mkdir(parents=True, exist_ok=True)
+  description = _describe(config)
+  checkpoints = checkpoint.open_checkpoints(
+    workdir, keep=config.keep_checkpoints
+  )
+  sums = None
+  if checkpoints.latest_step() is not None:
+    meta = checkpoint.restore_meta(checkpoints)
+    _check_same_data(data, meta['data'], workdir)
+    state = checkpoint.restore(checkpoints, state, batches)
+    sums = meta['sums']
+  start = int(state.step)
+  _write_json(workdir / 'config.json', description)
+  _say_plan(config, data, state, start, num_steps, steps_per_epoch, workdir)
+  if start >= num_steps:
+    screen.say('nothing left to do; to go on, raise --config.num_epochs')
+    checkpoints.close()
+    return state
+
+  logbook = logbook_lib.Logbook(
+    workdir,
+    start=start,
+    num_steps=num_steps,
+    steps_per_epoch=steps_per_epoch,
+    batch_size=config.batch_size,
+    log_every=config.log_every_steps,
+    schedule=schedule,
+    sums=sums,
+  )
+
+  def save(state):
+    meta = description | {
+      'step': int(state.step),
+      'data': data.fingerprints(),
+      'sums': logbook.sums(),
+    }
+    checkpoint.save(checkpoints, state, batches, meta)
+
+  samples = _sample_batch(config, data)
+  key = jax.random.key(config.seed + 1)  # not the key of the weights
+  with (
+    _listen_for_signals() as stopped,
+    contextlib.closing(checkpoints),
+    contextlib.closing(logbook),
+  ):
+    for step in range(start, num_steps):
+      state, metrics = train_step(state, parallel.shard(next(batches)), key)
+      done = step + 1
+      last = done == num_steps
+      logbook.record(done, metrics)
+      if last or is_due(done, config.sample_every_steps):
+        stages = samples | reconstruct(state, samples)
+        logbook.images(
+          done, pictures.draw_samples(stages, config.domains, step=done)
+        )
+      evaluation_due = is_due(done, config.evaluate_every_steps)
+      if data.pairs and (last or evaluation_due):
+        scores = validate(state, data.pairs, reconstruct, config.image_size)
+        logbook.evaluation(done, scores, final=not evaluation_due)
+      if last or stopped() or is_due(done, config.checkpoint_every_steps):
+        save(state)
+        logbook.pause()
+      if stopped() and not last:
+        raise errors.Interrupted(
+          f'interrupted: step {done} is saved, the same command resumes there'
+        )
+  screen.say(f'done: {num_steps} steps; checkpoints and pictures in {workdir}')
+  return state
+
+
+def is_due(step: int, every: int) -> bool:
+  """Whether something done every so many steps is due after `step`."""
+  return step % every == 0
+
+
+def validate(
+  state: state_lib.CycleGANState,
+  pairs: dict[str, slices.SliceFolder],
+  reconstruct: Callable,
+  image_size: int,
+) -> dict[str, float]:
+  """Scores translations of held-out pairs against the truth, in the head.
+
+  Args:
+    state: whose generators translate.
+    pairs: folders of domain a and b with the same names.
+    reconstruct: `steps.reconstruct`, compiled.
+    image_size: of the networks.
+
+  Returns:
+    Means over slices: psnr_ab, ssim_ab, psnr_ba, ssim_ba, and psnr_unchanged,
+    ssim_unchanged of the untranslated input (the same in both directions).
+  """
+  scores = {}
+  for batch in data_lib.eval_batches(
+    pairs, image_size=image_size, batch_size=_EVAL_BATCH
+  ):
+    valid = batch.pop('mask')
+    images = batch | jax.device_get(reconstruct(state, batch))
+    for row in np.flatnonzero(valid):
+      pictures_01 = {k: (v[row, ..., 0] + 1) / 2 for k, v in images.items()}
+      a, b = pictures_01['a'], pictures_01['b']
+      mask = image_metrics.head_mask(a, b)
+      if not mask.any():
+        continue
+      for name, truth, image in (
+        ('ab', b, pictures_01['fake_b']),
+        ('ba', a, pictures_01['fake_a']),
+        ('unchanged', b, a),
+      ):
+        for metric in (image_metrics.psnr, image_metrics.ssim):
+          scores.setdefault(f'{metric.__name__}_{name}', []).append(
+            metric(truth, image, mask)
+          )
+  return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def _sample_batch(config, data):
+  """A few images of each domain for the sample grids: held-out ones if any."""
+  folders = data.pairs or data.train
+  spread = {}
+  for domain, folder in folders.items():
+    rows = np.linspace(0, len(folder.names) - 1, _SAMPLES + 2)[1:-1].astype(int)
+    names = tuple(folder.names[row] for row in rows)
+    spread[domain] = dataclasses.replace(folder, names=names)
+  batch = next(
+    data_lib.eval_batches(
+      spread, image_size=config.image_size, batch_size=_SAMPLES
+    )
+  )
+  del batch['mask']
+  return batch
+
+
+def _check_same_data(data, saved, workdir):
+  for domain, fingerprint in data.fingerprints().items():
+    if saved[domain] != fingerprint:
+      raise errors.UserError(
+        f'data.train_{domain}: the slices in {data.train[domain].root} are not '
+        f'those the run in {workdir} was started with; restore them or use '
+        'another --workdir'
+      )
+
+
+def _say_plan(config, data, state, start, num_steps, steps_per_epoch, workdir):
+  a, b = config.domains
+  source = 'simulated heads, no real patients' if data.simulated else 'scans'
+  screen.say(
+    f'cyclegan_jax {cyclegan_jax.__version__}: {a} (a) to {b} (b) and back; '
+    f'{source}; outputs are synthetic, not for diagnosis'
+  )
+  for domain, name in zip('ab', config.domains, strict=True):
+    folder = data.train[domain]
+    left_out = f'{folder.blank} blank, {folder.corrupt} unreadable left out'
+    screen.say(
+      f'  {name:<10} {len(folder.names)} slices of {len(folder.patients)} '
+      f'patients (by file name); {left_out}'
+    )
+  pairs = len(data.pairs['a'].names) if data.pairs else 0
+  screen.say(f'  held out   {pairs} pairs')
+  generator, discriminator = (
+    sum(leaf.size for leaf in jax.tree.leaves(network.params))
+    for network in (state.gen_ab, state.disc_a)
+  )
+  screen.say(
+    f'  networks   2 {config.generator.network} of {generator:,} parameters, '
+    f'2 discriminators of {discriminator:,}'
+  )
+  screen.say(
+    f'  devices    {parallel.describe_devices()}, batch {config.batch_size}, '
+    f'{config.image_size} x {config.image_size} pixels'
+  )
+  resumed = f', resuming after step {start:,}' if start else ''
+  screen.say(
+    f'  steps      {num_steps:,}{resumed}; an epoch is {steps_per_epoch:,}, '
+    f'the recipe {config.num_epochs} epochs'
+  )
+  screen.say(f'  files      {workdir}')
+
+
+def _describe(config):
+  """The config, the versions and the revision, for config.json."""
+  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  versions |= {
+    'cyclegan_jax': cyclegan_jax.__version__,
+    'python': platform.python_version(),
+  }
+  revision = subprocess.run(
+    ['git', 'rev-parse', 'HEAD'],
+    cwd=pathlib.Path(__file__).parent,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  return {
+    'config': config.to_dict(),
+    'versions': versions,
+    'git_revision': revision.stdout.strip() or None,
+  }
+
+
+def _write_json(path, content):
+  partial = path.with_name(f'.{path.name}')
+  partial.write_text(json.dumps(content, indent=2) + '\n')
+  os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def _listen_for_signals():
+  """Within, SIGINT and SIGTERM ask for a stop; a second SIGINT insists.
+
+  Yields:
+    A function: whether a stop has been asked for.
+  """
+  asked = threading.Event()
+
+  def ask(signum, frame):
+    del frame
+    if asked.is_set() and signum == signal.SIGINT:
+      raise KeyboardInterrupt
+    asked.set()
+    screen.say('stopping after this step ...')
+
+  previous = {
+    number: signal.signal(number, ask)
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
+  try:
+    yield asked.is_set
+  finally:
+    for number, handler in previous.items():
+      signal.signal(number, handler)
