@@ -38,24 +38,24 @@ def parse(argv: list[str]) -> list[str]:
   try:
     rest = flags.FLAGS(argv)
     if len(rest) > 1:
-      raise errors.UserError(
-        f'stray word {rest[1]!r}: flags are written --name=value'
-      )
+      _refuse(f'stray word {rest[1]!r}: flags are written --name=value')
     if _CONFIG.value is None:
-      raise errors.UserError(
-        'name a recipe, such as --config=configs/quickstart.py'
-      )
-  except errors.UserError as error:
-    _refuse(error)
-  except FileNotFoundError as error:
-    _refuse(f'--config: there is no file {error.filename}')
-  except (
-    flags.Error,
-    AttributeError,
-    KeyError,
-    ValueError,
-    TypeError,
-  ) as error:
+      _refuse('name a recipe, such as --config=configs/quickstart.py')
+    _CONFIG.value.to_dict()  # an absent file is noticed only here
+  except (AttributeError, KeyError) as error:
+    # "'name'", perhaps with a line: Did you mean "other" instead of "name"?
+    # inside an AttributeError it is the argument of a KeyError.
+    cause = error.args[0] if isinstance(error.args[0], KeyError) else error
+    name, *hint = str(cause.args[0]).split('\n')
+    name = name.strip("'")
+    wrong = [arg for arg in argv if f'.{name}=' in arg]
+    if not wrong:
+      raise
+    _refuse(f'{wrong[0]}: there is no such field. {" ".join(hint)}'.rstrip())
+  except OSError as error:
+    reason = str(error).splitlines()[-1].strip()
+    _refuse(f'--config: {reason}; recipes are in configs/')
+  except (flags.Error, ValueError, TypeError) as error:
     _refuse(error)
   return rest
 
@@ -76,8 +76,8 @@ def main(argv):
     sys.exit(f'launch.py: {error}')
   except KeyboardInterrupt:
     sys.exit(
-      'launch.py: interrupted at once; the same command resumes from '
-      'the last checkpoint'
+      'launch.py: interrupted; the same command resumes from the last '
+      'checkpoint, if there is one'
     )
 
 

@@ -17,6 +17,7 @@ def get_config():
   config.phantom.test_people = 1
   config.phantom.slices = 2
   config.generator.features = 4
+  config.generator.levels = 3
   config.generator.dropout = 0.5
   config.discriminator.features = 4
   config.discriminator.layers = 1

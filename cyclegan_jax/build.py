@@ -79,48 +79,6 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
   return Data(train=train, pairs=pairs, simulated=simulated)
 
 
-def generator(config: ml_collections.ConfigDict) -> nn.Module:
-  """The network both generators are instances of.
-
-  Raises:
-    UserError: if `image_size` does not fit it.
-  """
-  fields = dict(config.generator)
-  network = fields.pop('network')
-  if fields.get('levels') == 0:
-    twos = (config.image_size & -config.image_size).bit_length() - 1
-    fields['levels'] = min(twos, 8)
-  module = _GENERATORS[network](**fields)
-  try:
-    if network == 'unet' and module.levels < 2:
-      raise ValueError(
-        f'{config.image_size} x {config.image_size} allows no U-Net; '
-        'take a multiple of 32, at best a power of two'
-      )
-    models.check_sides((config.image_size,) * 2, module.halvings)
-  except ValueError as error:
-    raise errors.UserError(f'image_size: {error}') from None
-  return module
-
-
-def discriminator(config: ml_collections.ConfigDict) -> nn.Module:
-  """The network both discriminators are instances of.
-
-  Raises:
-    UserError: if `image_size` leaves it nothing to judge.
-  """
-  module = models.PatchDiscriminator(**config.discriminator)
-  # Every strided layer halves, the two others take one pixel each.
-  smallest = 3 * 2**module.layers
-  if config.image_size < smallest:
-    raise errors.UserError(
-      f'image_size {config.image_size} is too small for a discriminator of '
-      f'{module.layers} layers: at least {smallest}, or fewer '
-      '--config.discriminator.layers'
-    )
-  return module
-
-
 def schedule(
   config: ml_collections.ConfigDict, *, steps_per_epoch: int
 ) -> optax.Schedule:
@@ -132,17 +90,27 @@ def schedule(
   )
 
 
+def networks(config: ml_collections.ConfigDict) -> dict[str, nn.Module]:
+  """The modules 'generator' and 'discriminator'.
+
+  Raises:
+    UserError: if `image_size` does not fit one of them.
+  """
+  return dict(
+    generator=_generator(config), discriminator=_discriminator(config)
+  )
+
+
 def create_state(
-  config: ml_collections.ConfigDict, schedule: optax.Schedule
+  config: ml_collections.ConfigDict,
+  modules: dict[str, nn.Module],
+  schedule: optax.Schedule,
 ) -> Callable[[], state_lib.CycleGANState]:
   """A function that makes the fresh state of a run."""
   tx = optimizers.adam(
     schedule, beta1=config.optimizer.beta1, beta2=config.optimizer.beta2
   )
   size = config.image_size
-  modules = dict(
-    generator=generator(config), discriminator=discriminator(config)
-  )
 
   def create():
     return state_lib.create_state(
@@ -166,6 +134,38 @@ def train_step(config: ml_collections.ConfigDict) -> Callable:
     )
 
   return step
+
+
+def _generator(config):
+  fields = dict(config.generator)
+  network = fields.pop('network')
+  if fields.get('levels') == 0:
+    twos = (config.image_size & -config.image_size).bit_length() - 1
+    fields['levels'] = min(twos, 8)
+  module = _GENERATORS[network](**fields)
+  try:
+    if network == 'unet' and module.levels < 2:
+      raise ValueError(
+        f'{config.image_size} x {config.image_size} allows no U-Net; '
+        'take a multiple of 32, at best a power of two'
+      )
+    models.check_sides((config.image_size,) * 2, module.halvings)
+  except ValueError as error:
+    raise errors.UserError(f'image_size: {error}') from None
+  return module
+
+
+def _discriminator(config):
+  module = models.PatchDiscriminator(**config.discriminator)
+  # Every strided layer halves, the two others take one pixel each.
+  smallest = 3 * 2**module.layers
+  if config.image_size < smallest:
+    raise errors.UserError(
+      f'image_size {config.image_size} is too small for a discriminator of '
+      f'{module.layers} layers: at least {smallest}, or fewer '
+      '--config.discriminator.layers'
+    )
+  return module
 
 
 def _make_phantom(config) -> pathlib.Path:

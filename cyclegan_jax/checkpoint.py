@@ -44,15 +44,13 @@ def save(
   step = int(state.step)
   if step in manager.all_steps():
     return
-  networks = {
-    name: ocp.args.StandardSave(getattr(state, name))
-    for name in state_lib.NETWORKS
+  trees = {
+    name: ocp.args.StandardSave(tree) for name, tree in _trees(state).items()
   }
   manager.save(
     step,
     args=ocp.args.Composite(
-      **networks,
-      pools=ocp.args.StandardSave({'a': state.pool_a, 'b': state.pool_b}),
+      **trees,
       batches=grain_checkpoint.CheckpointSave(batches),
       meta=ocp.args.JsonSave(meta),
     ),
@@ -73,28 +71,34 @@ def restore(
   Args:
     manager: from `open_checkpoints`.
     like: a state of the same networks; it gives shapes, types and devices.
-    batches: the data iterator, set to continue where the saved one stood.
+    batches: the data iterator, set to continue where the saved one stood; None
+      for the networks and pools alone.
 
   Raises:
     ValueError: if the checkpoint holds other networks.
   """
 
-  def target(tree):
-    return ocp.args.StandardRestore(
+  wanted = {
+    name: ocp.args.StandardRestore(
       jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)
     )
-
-  networks = {name: target(getattr(like, name)) for name in state_lib.NETWORKS}
+    for name, tree in _trees(like).items()
+  }
+  if batches is not None:
+    wanted['batches'] = grain_checkpoint.CheckpointRestore(batches)
   items = manager.restore(
-    manager.latest_step(),
-    args=ocp.args.Composite(
-      **networks,
-      pools=target({'a': like.pool_a, 'b': like.pool_b}),
-      batches=grain_checkpoint.CheckpointRestore(batches),
-    ),
+    manager.latest_step(), args=ocp.args.Composite(**wanted)
   )
+  pools = items['pools'] if 'pools' in wanted else {}
   return like.replace(
     **{name: items[name] for name in state_lib.NETWORKS},
-    pool_a=items['pools']['a'],
-    pool_b=items['pools']['b'],
+    **{f'pool_{domain}': pool for domain, pool in pools.items()},
   )
+
+
+def _trees(state):
+  """The items of a state; pools of size 0, which Orbax refuses, have none."""
+  trees = {name: getattr(state, name) for name in state_lib.NETWORKS}
+  if state.pool_a.images.size:
+    trees['pools'] = {'a': state.pool_a, 'b': state.pool_b}
+  return trees

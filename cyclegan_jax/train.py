@@ -53,6 +53,7 @@ def train(
     FloatingPointError: if a loss is not finite.
   """
   parallel.check_batch_size(config.batch_size)
+  modules = build.networks(config)
   data = build.open_data(config)
   workdir = pathlib.Path(workdir)
   images = max(len(folder.names) for folder in data.train.values())
@@ -62,7 +63,9 @@ def train(
     num_steps = min(num_steps, config.max_steps)
 
   schedule = build.schedule(config, steps_per_epoch=steps_per_epoch)
-  state = parallel.create_replicated(build.create_state(config, schedule))
+  state = parallel.create_replicated(
+    build.create_state(config, modules, schedule)
+  )
   train_step = parallel.data_parallel(
     build.train_step(config), kind=config.parallel
   )

@@ -1,0 +1,182 @@
+import itertools
+
+from absl import logging
+import numpy as np
+from PIL import Image
+import pytest
+
+from cyclegan_jax import data
+from cyclegan_jax import errors
+from cyclegan_jax.mri import slices
+
+_SIZE = 16
+
+
+@pytest.fixture(scope='module')
+def numbered(tmp_path_factory):
+  """Two folders of slices that tell their number: its left half is brighter."""
+  folders = {}
+  for domain, count in dict(a=11, b=7).items():
+    root = tmp_path_factory.mktemp(domain)
+    for i in range(count):
+      pixels = np.full((_SIZE, _SIZE), 100 + i, np.uint8)
+      pixels[:, : _SIZE // 2] += 50  # left
+      pixels[: _SIZE // 2] -= 40  # top
+      Image.fromarray(pixels).save(root / f'{i:03d}.png')
+    folders[domain] = slices.scan(root, min_foreground=0)
+  return folders
+
+
+def open_stream(numbered, **changes):
+  fields = dict(image_size=_SIZE, batch_size=1, seed=3) | changes
+  return iter(data.train_batches(numbered['a'], numbered['b'], **fields))
+
+
+def number(image):
+  """Which slice it is: the darkest pixel is 60 + its number."""
+  return round((float(image.min()) + 1) * 127.5) - 60
+
+
+def numbers(stream, domain, count):
+  return [number(batch[domain][0]) for batch in itertools.islice(stream, count)]
+
+
+@pytest.mark.parametrize('domain,size', [('a', 11), ('b', 7)])
+def test_every_epoch_is_another_permutation(numbered, domain, size):
+  drawn = numbers(open_stream(numbered), domain, 3 * size)
+  epochs = [drawn[i : i + size] for i in range(0, 3 * size, size)]
+  for epoch in epochs:
+    assert sorted(epoch) == list(range(size))
+  assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_domains_are_not_paired_up(numbered):
+  """After many epochs a slice of a has met every slice of b."""
+  met = {
+    number(batch['b'][0])
+    for batch in itertools.islice(open_stream(numbered), 400)
+    if number(batch['a'][0]) == 0
+  }
+  assert met == set(range(7))
+
+
+def test_flips_are_left_right_only_and_half_the_time(numbered):
+  draws, flipped = 600, 0
+  for batch in itertools.islice(open_stream(numbered), draws):
+    image = batch['a'][0, :, :, 0]
+    assert image[0, 0] < image[-1, 0]  # the top stays the darker half
+    flipped += bool(image[0, 0] < image[0, -1])
+  assert abs(flipped - draws / 2) < 5 * (draws / 4) ** 0.5
+
+
+def test_batches_have_shape_type_and_range(numbered):
+  batch = next(open_stream(numbered, batch_size=3))
+  for domain in 'ab':
+    assert batch[domain].shape == (3, _SIZE, _SIZE, 1)
+    assert batch[domain].dtype == np.float32
+    assert -1 <= batch[domain].min() < batch[domain].max() <= 1
+
+
+def test_the_seed_decides(numbered):
+  first, again, other = (
+    np.stack([batch['a'] for batch in itertools.islice(stream, 20)])
+    for stream in (
+      open_stream(numbered),
+      open_stream(numbered, threads=2),
+      open_stream(numbered, seed=4),
+    )
+  )
+  np.testing.assert_array_equal(first, again)
+  assert not np.array_equal(first, other)
+
+
+def test_an_iterator_continues_where_its_state_was_taken(numbered):
+  stream = open_stream(numbered)
+  list(itertools.islice(stream, 13))
+  state = stream.get_state()
+  expected = list(itertools.islice(stream, 10))
+  resumed = open_stream(numbered)
+  resumed.set_state(state)
+  for batch, other in zip(expected, resumed, strict=False):
+    np.testing.assert_array_equal(batch['a'], other['a'])
+    np.testing.assert_array_equal(batch['b'], other['b'])
+
+
+def test_shards_are_disjoint_and_cover_an_epoch(numbered):
+  first, second = (
+    numbers(open_stream(numbered, shard_index=i, shard_count=2), 'a', 5)
+    for i in range(2)
+  )
+  assert not set(first) & set(second)
+  assert len(set(first + second)) == 10
+
+
+def test_zoom_crops_at_random(tmp_path):
+  ramp = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))
+  Image.fromarray(np.maximum(ramp, ramp.T)).save(tmp_path / 'x.png')
+  folder = slices.scan(tmp_path, min_foreground=0)
+  stream = iter(
+    data.train_batches(
+      folder, folder, image_size=16, batch_size=1, seed=0, zoom=2.0
+    )
+  )
+  crops = [batch['a'][0] for batch in itertools.islice(stream, 60)]
+  assert {crop.shape for crop in crops} == {(16, 16, 1)}
+  # The smallest value tells the offset from the top left corner: 0 to 16.
+  offsets = {round((crop.min() + 1) * 127.5) // 8 for crop in crops}
+  assert {0, 16} & offsets and len(offsets) > 8 and max(offsets) <= 16
+
+
+def test_a_file_that_breaks_during_the_run_is_replaced(tmp_path, caplog):
+  for i in range(120):
+    Image.fromarray(np.full((8, 8), 60 + i, np.uint8)).save(
+      tmp_path / f'{i:03d}.png'
+    )
+  folder = slices.scan(tmp_path, min_foreground=0)
+  broken = tmp_path / '005.png'
+  broken.write_bytes(broken.read_bytes()[:45])
+  stream = iter(
+    data.train_batches(folder, folder, image_size=8, batch_size=1, seed=0)
+  )
+  logging.use_absl_handler()
+  with caplog.at_level('WARNING'):
+    drawn = numbers(stream, 'a', 240)
+  assert 5 not in drawn and drawn.count(6) == 4
+  warnings = [r for r in caplog.records if '005.png' in r.getMessage()]
+  assert len(warnings) == 2  # one for each domain's stream
+
+  for i in range(10, 13):
+    (tmp_path / f'{i:03d}.png').unlink()
+  with pytest.raises(errors.UserError, match='of 120 files cannot be decoded'):
+    numbers(stream, 'a', 240)
+
+
+def test_evaluation_shows_every_slice_once_and_masks_the_filling(numbered):
+  batches = list(
+    data.eval_batches({'b': numbered['b']}, image_size=_SIZE, batch_size=3)
+  )
+  assert [batch['mask'].tolist() for batch in batches] == [
+    [True] * 3,
+    [True] * 3,
+    [True, False, False],
+  ]
+  shown = [
+    number(image) for batch in batches for image in batch['b'][batch['mask']]
+  ]
+  assert shown == list(range(7))
+
+
+def test_evaluation_leaves_out_pairs_that_cannot_be_decoded(slice_folders):
+  folders = {
+    domain: slices.scan(slice_folders / f'test_{domain}', min_foreground=0)
+    for domain in 'ab'
+  }
+  missing = folders['b'].names[0]
+  path = slice_folders / 'test_b' / missing
+  content = path.read_bytes()
+  path.unlink()
+  try:
+    (batch,) = data.eval_batches(folders, image_size=8, batch_size=2)
+  finally:
+    path.write_bytes(content)
+  assert batch['mask'].tolist() == [False, True]

@@ -1,0 +1,167 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cyclegan_jax import models
+
+
+def count(module, channels, size=256):
+  variables = jax.eval_shape(
+    module.init, jax.random.key(0), jnp.zeros((1, size, size, channels))
+  )
+  return sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+
+
+# The PyTorch reference counts biases in front of normalisations without offset,
+# which cancel them. Ours do not exist: so many are added.
+_BIASES_UNET_256 = (128 + 256 + 512 * 4) + (512 * 4 + 256 + 128 + 64)
+_BIASES_UNET_128 = _BIASES_UNET_256 - 2 * 512
+_BIASES_DISCRIMINATOR = 128 + 256 + 512
+
+
+def biases_resnet(blocks):
+  return 64 + 128 + 256 + 2 * 256 * blocks + 128 + 64
+
+
+@pytest.mark.parametrize(
+  'channels,published', [(3, 54_409_603), (1, 54_403_457)]
+)
+def test_unet_256_has_the_published_size(channels, published):
+  unet = models.UNet(channels=channels)
+  assert count(unet, channels) + _BIASES_UNET_256 == published
+
+
+@pytest.mark.parametrize(
+  'channels,published', [(3, 41_825_667), (1, 41_819_521)]
+)
+def test_unet_128_has_the_published_size(channels, published):
+  unet = models.UNet(channels=channels, levels=7)
+  assert count(unet, channels, 128) + _BIASES_UNET_128 == published
+
+
+@pytest.mark.parametrize(
+  'blocks,channels,published',
+  [
+    (9, 3, 11_378_179),
+    (6, 3, 7_837_699),
+    (9, 1, 11_365_633),
+    (6, 1, 7_825_153),
+  ],
+)
+def test_resnet_has_the_published_size(blocks, channels, published):
+  resnet = models.ResNet(channels=channels, blocks=blocks)
+  assert count(resnet, channels) + biases_resnet(blocks) == published
+
+
+@pytest.mark.parametrize('channels,published', [(3, 2_764_737), (1, 2_762_689)])
+def test_discriminator_has_the_published_size(channels, published):
+  discriminator = models.PatchDiscriminator()
+  assert count(discriminator, channels) + _BIASES_DISCRIMINATOR == published
+
+
+def test_tutorial_variants_have_the_published_size():
+  unet = models.UNet(
+    leak=0.3, skip_leak=0.3, affine=True, norm_innermost=True, dropout=0.5
+  )
+  assert count(unet, 1) == 54_408_833
+  discriminator = models.PatchDiscriminator(leak=0.3, affine=True)
+  assert count(discriminator, 1) == 2_763_521
+
+
+@pytest.mark.parametrize(
+  'module,shape',
+  [
+    (models.UNet(features=4, levels=3), (2, 16, 24, 1)),
+    (models.UNet(features=4, levels=2, channels=3), (1, 8, 8, 3)),
+    (models.ResNet(features=4, blocks=1), (2, 12, 20, 1)),
+  ],
+)
+def test_generators_keep_the_shape_and_stay_in_range(module, shape):
+  images = jax.random.normal(jax.random.key(0), shape)
+  outputs, _ = module.init_with_output(jax.random.key(1), images)
+  chex.assert_shape(outputs, shape)
+  chex.assert_tree_all_finite(outputs)
+  assert jnp.abs(outputs).max() <= 1
+
+
+def test_discriminator_scores_30_by_30_patches_of_256():
+  scores = jax.eval_shape(
+    lambda x: models.PatchDiscriminator().init_with_output(
+      jax.random.key(0), x
+    )[0],
+    jnp.zeros((2, 256, 256, 1)),
+  )
+  chex.assert_shape(scores, (2, 30, 30, 1))
+
+
+@pytest.mark.parametrize('layers,field', [(2, 34), (3, 70)])
+def test_receptive_field_of_the_discriminator(layers, field):
+  """One score's gradient reaches exactly a square of 70 (34) pixels."""
+  # Statistics of the normalisations reach everywhere: weigh only the paths
+  # through the convolutions, in an affine network with scale 0 and offset 1.
+  module = models.PatchDiscriminator(features=1, layers=layers)
+  size = 128
+  images = jnp.zeros((1, size, size, 1))
+  params = module.init(jax.random.key(0), images)
+  params = jax.tree.map(jnp.ones_like, params)
+
+  def score(images, noise):
+    # Where all activations are large and positive, leaky ReLUs are linear; the
+    # mean and variance paths are removed by their stop_gradient below.
+    scores = module.apply(params, images + noise)
+    return scores[0, scores.shape[1] // 2, scores.shape[2] // 2, 0]
+
+  noise = jax.random.normal(jax.random.key(1), images.shape)
+  reached = np.zeros((size, size), bool)
+  gradient = jax.grad(score)(images, noise)[0, :, :, 0]
+  magnitude = np.abs(np.asarray(gradient))
+  reached = magnitude > 1e-3 * magnitude.max()
+  rows, cols = np.flatnonzero(reached.any(1)), np.flatnonzero(reached.any(0))
+  assert rows[-1] - rows[0] + 1 == field
+  assert cols[-1] - cols[0] + 1 == field
+
+
+@pytest.mark.parametrize(
+  'sides,halvings,message',
+  [
+    ((130, 130), 7, r'130 x 130 does not divide by 2\^7; nearest 128 or 256'),
+    ((100, 100), 7, r'100 x 100 does not divide by 2\^7; nearest 128$'),
+    ((64, 66), 2, r'64 x 66 .* nearest 64 x 64 or 64 x 68'),
+  ],
+)
+def test_sides_that_do_not_fit_are_refused_by_name(sides, halvings, message):
+  with pytest.raises(ValueError, match=message):
+    models.check_sides(sides, halvings)
+  with pytest.raises(ValueError, match=message):
+    network = models.UNet(features=2, levels=halvings)
+    network.init(jax.random.key(0), jnp.zeros((1, *sides, 1)))
+
+
+def test_dropout_is_active_in_training_calls_only():
+  module = models.UNet(features=4, levels=3, dropout=0.5)
+  images = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
+  params = module.init(jax.random.key(1), images)
+
+  def call(seed, train):
+    rngs = {'dropout': jax.random.key(seed)}
+    return module.apply(params, images, train=train, rngs=rngs)
+
+  chex.assert_trees_all_equal(call(0, False), call(1, False))
+  assert not jnp.array_equal(call(0, True), call(1, True))
+  chex.assert_trees_all_equal(call(0, True), call(0, True))
+
+
+@pytest.mark.parametrize('norm_innermost', [False, True])
+def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
+  module = models.UNet(features=4, levels=3, norm_innermost=norm_innermost)
+  images = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
+  params = module.init(jax.random.key(1), images)['params']
+  target = jax.random.normal(jax.random.key(2), images.shape)
+  grads = jax.grad(
+    lambda params: jnp.sum(module.apply({'params': params}, images) * target)
+  )(params)
+  dead = {name for name, layer in grads.items() if not jnp.any(layer['kernel'])}
+  # Its input is the innermost map: that is zero, so nothing is learnt above.
+  assert dead == ({'down_2', 'up_1'} if norm_innermost else set())

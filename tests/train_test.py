@@ -1,0 +1,215 @@
+"""Whole runs in this process, on four devices: resuming is bit-exact."""
+
+import importlib.util
+import json
+import pathlib
+import shutil
+
+import chex
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+from cyclegan_jax import build
+from cyclegan_jax import checkpoint
+from cyclegan_jax import errors
+from cyclegan_jax import train
+
+_CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
+_STEPS = 7  # epochs are of 2 steps: 7 slices, 4 a step
+
+
+def load_config(name):
+  spec = importlib.util.spec_from_file_location(name, _CONFIGS / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config()
+
+
+def make_config(slice_folders):
+  """The smoke recipe on own slices, stopping mid-epoch and mid-window."""
+  config = load_config('smoke')
+  config.num_epochs = 6
+  config.decay_epochs = 3
+  config.max_steps = _STEPS
+  config.batch_size = 4
+  config.data.zoom = 1.25
+  config.log_every_steps = 2
+  config.checkpoint_every_steps = 100
+  for name in ('train_a', 'train_b', 'test_a', 'test_b'):
+    config.data[name] = str(slice_folders / name)
+  return config
+
+
+@pytest.fixture
+def config(slice_folders):
+  return make_config(slice_folders)
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(slice_folders, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('uninterrupted')
+  state = train.train(make_config(slice_folders), workdir)
+  return workdir, jax.device_get(state)
+
+
+def read_lines(workdir):
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  lines = [json.loads(line) for line in lines]
+  for line in lines:
+    line.pop('images_per_second', None)
+  return lines
+
+
+@pytest.mark.parametrize('stop', [3, 4])
+def test_resumed_equals_uninterrupted(config, uninterrupted, tmp_path, stop):
+  """Parameters, moments, pools, data order and metrics, to the last bit."""
+  config.max_steps = stop
+  train.train(config, tmp_path)
+  config.max_steps = _STEPS
+  state = train.train(config, tmp_path)
+  workdir, expected = uninterrupted
+  assert int(state.step) == _STEPS
+  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  assert read_lines(tmp_path) == read_lines(workdir)
+  for name in ('step_0000004.png', 'step_0000007.png'):
+    np.testing.assert_array_equal(
+      *(
+        np.asarray(Image.open(w / 'samples' / name))
+        for w in (tmp_path, workdir)
+      )
+    )
+
+
+def test_lines_that_a_kill_has_undone_are_written_anew(
+  config, uninterrupted, tmp_path
+):
+  """Killed after step 7, the newest complete checkpoint being of step 4."""
+  config.checkpoint_every_steps = 4
+  train.train(config, tmp_path)
+  shutil.rmtree(tmp_path / 'checkpoints' / '7')
+  (tmp_path / 'checkpoints' / '7.orbax-checkpoint-tmp').mkdir()
+  with (tmp_path / 'metrics.jsonl').open('a') as file:
+    file.write('{"step": 8, "epo')
+  state = train.train(config, tmp_path)
+  workdir, expected = uninterrupted
+  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  assert read_lines(tmp_path) == read_lines(workdir)
+
+
+def test_what_a_run_leaves_behind(config, uninterrupted):
+  workdir, state = uninterrupted
+  description = json.loads((workdir / 'config.json').read_text())
+  assert description['config']['batch_size'] == 4
+  assert description['versions']['jax'] == jax.__version__
+  lines = read_lines(workdir)
+  kinds = [(line['kind'], line['step'], line['epoch']) for line in lines]
+  assert kinds == [
+    ('step', 2, 1),
+    ('epoch', 2, 1),
+    ('step', 4, 2),
+    ('epoch', 4, 2),
+    ('evaluation', 4, 2),
+    ('step', 6, 3),
+    ('epoch', 6, 3),
+    ('evaluation', 7, 4),
+    ('step', 7, 4),
+  ]
+  scores = lines[4]
+  assert set(scores) == {
+    *('step', 'epoch', 'kind', 'psnr_ab', 'ssim_ab', 'psnr_ba', 'ssim_ba'),
+    *('psnr_unchanged', 'ssim_unchanged'),
+  }
+  assert lines[0]['learning_rate'] == pytest.approx(2e-4)
+  # Update 6, from 0, is the first of the decay, which takes 6 of 12.
+  assert lines[-1]['learning_rate'] == pytest.approx(2e-4)
+  assert list((workdir / 'tensorboard').iterdir())
+  assert state.pool_a.count == 2
+
+
+def test_an_epochs_line_is_the_average_of_its_steps(config, tmp_path):
+  config.log_every_steps = 1
+  config.max_steps = 4
+  train.train(config, tmp_path)
+  lines = read_lines(tmp_path)
+  steps = [line for line in lines if line['kind'] == 'step']
+  for epoch in (line for line in lines if line['kind'] == 'epoch'):
+    for name in ('generator_ab', 'generator_ba', 'discriminator_a'):
+      mean = np.mean([s[name] for s in steps if s['epoch'] == epoch['epoch']])
+      assert epoch[name] == pytest.approx(mean, rel=1e-12)
+
+
+def test_the_newest_checkpoints_are_kept(config, tmp_path):
+  config.checkpoint_every_steps = 1
+  config.keep_checkpoints = 2
+  config.max_steps = 4
+  train.train(config, tmp_path)
+  steps = {path.name for path in (tmp_path / 'checkpoints').iterdir()}
+  assert steps == {'3', '4'}
+  items = {path.name for path in (tmp_path / 'checkpoints' / '4').iterdir()}
+  assert {
+    'gen_ab',
+    'gen_ba',
+    'disc_a',
+    'disc_b',
+    'pools',
+    'batches',
+    'meta',
+  } < (items)
+
+
+def test_a_finished_run_has_nothing_left_to_do(uninterrupted, config, capsys):
+  workdir, expected = uninterrupted
+  state = train.train(config, workdir)
+  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  assert 'nothing left to do' in capsys.readouterr().out
+
+
+def test_other_slices_are_not_resumed(
+  config, uninterrupted, slice_folders, tmp_path
+):
+  other = tmp_path / 'other'
+  shutil.copytree(slice_folders / 'train_b', other)
+  next(other.iterdir()).unlink()
+  config.data.train_b = str(other)
+  with pytest.raises(errors.UserError, match='data.train_b: the slices in'):
+    train.train(config, uninterrupted[0])
+
+
+def test_a_checkpoint_of_four_devices_opens_on_one(config, uninterrupted):
+  workdir, expected = uninterrupted
+  manager = checkpoint.open_checkpoints(workdir, keep=3)
+  schedule = build.schedule(config, steps_per_epoch=2)
+  like = jax.jit(build.create_state(config, build.networks(config), schedule))()
+  assert len(like.step.sharding.device_set) == 1
+  state = checkpoint.restore(manager, like, None)
+  manager.close()
+  assert all(
+    len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state)
+  )
+  chex.assert_trees_all_equal(jax.device_get(state), expected)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
+  config.optimizer.learning_rate = 1e30
+  with pytest.raises(FloatingPointError, match='is (nan|inf) at step'):
+    train.train(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+  'name', sorted(path.stem for path in _CONFIGS.glob('[!_]*.py'))
+)
+def test_every_config_traces(name):
+  """Networks, losses and optimizer of each recipe fit together."""
+  config = load_config(name)
+  schedule = build.schedule(config, steps_per_epoch=10)
+  state = jax.eval_shape(
+    build.create_state(config, build.networks(config), schedule)
+  )
+  shape = (config.batch_size, config.image_size, config.image_size, 1)
+  batch = dict.fromkeys('ab', jax.ShapeDtypeStruct(shape, np.float32))
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  after, metrics = jax.eval_shape(build.train_step(config), state, batch, key)
+  chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+  chex.assert_shape(list(metrics.values()), ())
