@@ -142,29 +142,31 @@ class Logbook:
 
   def close(self):
     """Writes down what is left and closes the files."""
-    self._fetch()
-    if self._step == self._num_steps and self._sums['window']:
-      self._write_window(final=True)
-    self._bar.close()
-    self._lines.close()
-    self._board.close()
+    try:
+      self._fetch()
+      if self._step == self._num_steps and self._sums['window']:
+        self._write_window(final=True)
+    finally:
+      self._bar.close()
+      self._lines.close()
+      self._board.close()
 
   def _fetch(self):
-    first = self._step - len(self._pending) + 1
-    for step, metrics in enumerate(jax.device_get(self._pending), first):
+    pending, self._pending = self._pending, []
+    first = self._step - len(pending) + 1
+    for step, metrics in enumerate(jax.device_get(pending), first):
       metrics = {name: float(value) for name, value in metrics.items()}
       for name, value in metrics.items():
         if not math.isfinite(value):
           raise FloatingPointError(
-            f'{name} is {value} at step {step}; the last checkpoint is intact: '
-            'resume it with a lower --config.optimizer.learning_rate in a new '
-            '--workdir, or look for broken slices'
+            f'{name} is {value} at step {step}; start again in another '
+            '--workdir with a lower --config.optimizer.learning_rate, or look '
+            'for broken slices'
           )
       for sums in self._sums.values():
         for name, value in metrics.items():
           sums[name] = sums.get(name, 0.0) + value
         sums['count'] = sums.get('count', 0) + 1
-    self._pending = []
 
   def _tick(self):
     now = time.monotonic()

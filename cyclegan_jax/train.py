@@ -3,20 +3,14 @@
 from collections.abc import Callable
 import contextlib
 import dataclasses
-import importlib.metadata
-import json
-import os
 import pathlib
-import platform
 import signal
-import subprocess
 import threading
 
 import jax
 import ml_collections
 import numpy as np
 
-import cyclegan_jax
 from cyclegan_jax import build
 from cyclegan_jax import checkpoint
 from cyclegan_jax import data as data_lib
@@ -27,12 +21,12 @@ from cyclegan_jax import pictures
 from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
+from cyclegan_jax import summary
 from cyclegan_jax.mri import metrics as image_metrics
 from cyclegan_jax.mri import slices
 
 _EVAL_BATCH = 4
 _SAMPLES = 4
-_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
 def train(
@@ -82,7 +76,7 @@ def train(
     )
   )
   workdir.mkdir(parents=True, exist_ok=True)
-  description = _describe(config)
+  description = summary.describe(config)
   checkpoints = checkpoint.open_checkpoints(
     workdir, keep=config.keep_checkpoints
   )
@@ -93,8 +87,15 @@ def train(
     state = checkpoint.restore(checkpoints, state, batches)
     sums = meta['sums']
   start = int(state.step)
-  _write_json(workdir / 'config.json', description)
-  _say_plan(config, data, state, start, num_steps, steps_per_epoch, workdir)
+  summary.write_json(workdir / 'config.json', description)
+  summary.say_plan(
+    config,
+    data,
+    state,
+    num_steps=num_steps,
+    steps_per_epoch=steps_per_epoch,
+    workdir=workdir,
+  )
   if start >= num_steps:
     screen.say('nothing left to do; to go on, raise --config.num_epochs')
     checkpoints.close()
@@ -223,69 +224,6 @@ def _check_same_data(data, saved, workdir):
         f'those the run in {workdir} was started with; restore them or use '
         'another --workdir'
       )
-
-
-def _say_plan(config, data, state, start, num_steps, steps_per_epoch, workdir):
-  a, b = config.domains
-  source = 'simulated heads, no real patients' if data.simulated else 'scans'
-  screen.say(
-    f'cyclegan_jax {cyclegan_jax.__version__}: {a} (a) to {b} (b) and back; '
-    f'{source}; outputs are synthetic, not for diagnosis'
-  )
-  for domain, name in zip('ab', config.domains, strict=True):
-    folder = data.train[domain]
-    left_out = f'{folder.blank} blank, {folder.corrupt} unreadable left out'
-    screen.say(
-      f'  {name:<10} {len(folder.names)} slices of {len(folder.patients)} '
-      f'patients (by file name); {left_out}'
-    )
-  pairs = len(data.pairs['a'].names) if data.pairs else 0
-  screen.say(f'  held out   {pairs} pairs')
-  generator, discriminator = (
-    sum(leaf.size for leaf in jax.tree.leaves(network.params))
-    for network in (state.gen_ab, state.disc_a)
-  )
-  screen.say(
-    f'  networks   2 {config.generator.network} of {generator:,} parameters, '
-    f'2 discriminators of {discriminator:,}'
-  )
-  screen.say(
-    f'  devices    {parallel.describe_devices()}, batch {config.batch_size}, '
-    f'{config.image_size} x {config.image_size} pixels'
-  )
-  resumed = f', resuming after step {start:,}' if start else ''
-  screen.say(
-    f'  steps      {num_steps:,}{resumed}; an epoch is {steps_per_epoch:,}, '
-    f'the recipe {config.num_epochs} epochs'
-  )
-  screen.say(f'  files      {workdir}')
-
-
-def _describe(config):
-  """The config, the versions and the revision, for config.json."""
-  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-  versions |= {
-    'cyclegan_jax': cyclegan_jax.__version__,
-    'python': platform.python_version(),
-  }
-  revision = subprocess.run(
-    ['git', 'rev-parse', 'HEAD'],
-    cwd=pathlib.Path(__file__).parent,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  return {
-    'config': config.to_dict(),
-    'versions': versions,
-    'git_revision': revision.stdout.strip() or None,
-  }
-
-
-def _write_json(path, content):
-  partial = path.with_name(f'.{path.name}')
-  partial.write_text(json.dumps(content, indent=2) + '\n')
-  os.replace(partial, path)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
-"""Four virtual devices, strict arrays, and one compilation cache for all."""
+"""Four virtual devices, strict arrays, and programs compiled once, quickly."""
 
 import os
 
-# Before JAX starts its backend.
-os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
+# Before JAX starts its backend. Level 1 compiles a tiny network's state and
+# step in half the time (3.7 against 9.6 s); the tests hardly run them.
+_QUICK = '--xla_backend_optimization_level=1'
+os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {_QUICK}'
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 import jax
@@ -37,3 +39,14 @@ def slice_folders(tmp_path_factory):
         root / name / f'person{i // 2}_z{i:03d}.png'
       )
   return root
+
+
+@pytest.fixture(scope='session')
+def environment():
+  """Environment variables of a subprocess with so many virtual devices."""
+
+  def make(devices=1, **changes):
+    flags = f'--xla_force_host_platform_device_count={devices} {_QUICK}'
+    return os.environ | {'XLA_FLAGS': flags} | changes
+
+  return make

@@ -15,7 +15,7 @@ _LAYERS = [
   {'state', 'pictures', 'mri.slices', 'mri.phantom', 'mri.metrics'},
   {'steps'},
   {'parallel', 'checkpoint', 'logbook', 'data', 'checks'},
-  {'build'},
+  {'build', 'summary'},
   {'train'},
 ]
 _RANK = {name: rank for rank, names in enumerate(_LAYERS) for name in names}

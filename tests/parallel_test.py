@@ -94,7 +94,8 @@ def test_the_state_is_donated():
 def test_devices_mask_their_own_images():
   """Equal images on every device, yet dropout differs between them."""
   generator = models.UNet(features=4, levels=2, dropout=0.5)
-  params = generator.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
+  init = jax.jit(generator.init)
+  params = init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
   images = np.ones((4, 1, 8, 8, 1), np.float32)
 
   @functools.partial(jax.pmap, axis_name='data')

@@ -1,6 +1,6 @@
 """Whole runs in this process, on four devices: resuming is bit-exact."""
 
-import importlib.util
+import importlib
 import json
 import pathlib
 import shutil
@@ -21,10 +21,7 @@ _STEPS = 7  # epochs are of 2 steps: 7 slices, 4 a step
 
 
 def load_config(name):
-  spec = importlib.util.spec_from_file_location(name, _CONFIGS / f'{name}.py')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config()
+  return importlib.import_module(f'configs.{name}').get_config()
 
 
 def make_config(slice_folders):
@@ -54,6 +51,11 @@ def uninterrupted(slice_folders, tmp_path_factory):
   return workdir, jax.device_get(state)
 
 
+def leaves(state):
+  """Every array of a state: its static fields differ from run to run."""
+  return jax.tree.leaves(jax.device_get(state))
+
+
 def read_lines(workdir):
   lines = (workdir / 'metrics.jsonl').read_text().splitlines()
   lines = [json.loads(line) for line in lines]
@@ -71,7 +73,7 @@ def test_resumed_equals_uninterrupted(config, uninterrupted, tmp_path, stop):
   state = train.train(config, tmp_path)
   workdir, expected = uninterrupted
   assert int(state.step) == _STEPS
-  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  chex.assert_trees_all_equal(leaves(state), leaves(expected))
   assert read_lines(tmp_path) == read_lines(workdir)
   for name in ('step_0000004.png', 'step_0000007.png'):
     np.testing.assert_array_equal(
@@ -94,7 +96,7 @@ def test_lines_that_a_kill_has_undone_are_written_anew(
     file.write('{"step": 8, "epo')
   state = train.train(config, tmp_path)
   workdir, expected = uninterrupted
-  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  chex.assert_trees_all_equal(leaves(state), leaves(expected))
   assert read_lines(tmp_path) == read_lines(workdir)
 
 
@@ -162,7 +164,7 @@ def test_the_newest_checkpoints_are_kept(config, tmp_path):
 def test_a_finished_run_has_nothing_left_to_do(uninterrupted, config, capsys):
   workdir, expected = uninterrupted
   state = train.train(config, workdir)
-  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  chex.assert_trees_all_equal(leaves(state), leaves(expected))
   assert 'nothing left to do' in capsys.readouterr().out
 
 
@@ -188,7 +190,7 @@ def test_a_checkpoint_of_four_devices_opens_on_one(config, uninterrupted):
   assert all(
     len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state)
   )
-  chex.assert_trees_all_equal(jax.device_get(state), expected)
+  chex.assert_trees_all_equal(leaves(state), leaves(expected))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):

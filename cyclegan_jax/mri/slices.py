@@ -182,12 +182,13 @@ def load_slice(folder: SliceFolder, name: str, *, size: int) -> np.ndarray:
 def patient_of(name: str) -> str:
   """Whose slice a file is: its subfolder, else its name up to the slice number.
 
-  'anna/t1_004.png' is of 'anna', 'patient07_z036.png' of 'patient07'.
+  'anna/t1_004.png' is of 'anna', 'patient07_z036.png' and
+  'patient07_slice-036.png' are of 'patient07'.
   """
   path = pathlib.PurePath(name)
   if path.parent.parts:
     return str(path.parent)
-  return re.sub(r'[-_ .]?[A-Za-z]*\d+$', '', path.stem) or path.stem
+  return re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', path.stem) or path.stem
 
 
 def _raise(error):

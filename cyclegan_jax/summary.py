@@ -1,0 +1,84 @@
+"""What a run is: told at its start, and kept in its folder."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+import jax
+
+import cyclegan_jax
+from cyclegan_jax import parallel
+from cyclegan_jax import screen
+
+_PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
+
+
+def say_plan(
+  config, data, state, *, num_steps: int, steps_per_epoch: int, workdir
+):
+  """Prints what will be trained, on what, for how long and where it goes."""
+  start = int(state.step)
+  a, b = config.domains
+  source = 'simulated heads, no real patients' if data.simulated else 'scans'
+  screen.say(
+    f'cyclegan_jax {cyclegan_jax.__version__}: {a} (a) to {b} (b) and back; '
+    f'{source}; outputs are synthetic, not for diagnosis'
+  )
+  for domain, name in zip('ab', config.domains, strict=True):
+    folder = data.train[domain]
+    left_out = f'{folder.blank} blank, {folder.corrupt} unreadable left out'
+    screen.say(
+      f'  {name:<10} {len(folder.names)} slices of {len(folder.patients)} '
+      f'patients (by file name); {left_out}'
+    )
+  pairs = len(data.pairs['a'].names) if data.pairs else 0
+  screen.say(f'  held out   {pairs} pairs')
+  generator, discriminator = (
+    sum(leaf.size for leaf in jax.tree.leaves(network.params))
+    for network in (state.gen_ab, state.disc_a)
+  )
+  screen.say(
+    f'  networks   2 {config.generator.network} of {generator:,} parameters, '
+    f'2 discriminators of {discriminator:,}'
+  )
+  screen.say(
+    f'  devices    {parallel.describe_devices()}, batch {config.batch_size}, '
+    f'{config.image_size} x {config.image_size} pixels'
+  )
+  resumed = f', resuming after step {start:,}' if start else ''
+  screen.say(
+    f'  steps      {num_steps:,}{resumed}; an epoch is {steps_per_epoch:,}, '
+    f'the recipe {config.num_epochs} epochs'
+  )
+  screen.say(f'  files      {workdir}')
+
+
+def describe(config) -> dict:
+  """The config, the versions and the git revision: what config.json holds."""
+  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  versions |= {
+    'cyclegan_jax': cyclegan_jax.__version__,
+    'python': platform.python_version(),
+  }
+  revision = subprocess.run(
+    ['git', 'rev-parse', 'HEAD'],
+    cwd=pathlib.Path(__file__).parent,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  return {
+    'config': config.to_dict(),
+    'versions': versions,
+    'git_revision': revision.stdout.strip() or None,
+  }
+
+
+def write_json(path: pathlib.Path, content: dict):
+  """Writes a JSON file whole or not at all."""
+  partial = path.with_name(f'.{path.name}')
+  partial.write_text(json.dumps(content, indent=2) + '\n')
+  os.replace(partial, path)

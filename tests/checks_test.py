@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from configs import default
+from configs import smoke
+from cyclegan_jax import checks
+from cyclegan_jax import errors
+
+
+@pytest.fixture
+def config():
+  return smoke.get_config()
+
+
+@pytest.mark.parametrize(
+  'field,value,message',
+  [
+    ('batch_size', 0, '--config.batch_size=0: it must be greater than 0'),
+    ('loss.cycle', -1.0, 'loss.cycle=-1.0: it must be 0 or greater'),
+    ('generator.dropout', 1.0, 'generator.dropout=1.0: .* less than, 1'),
+    ('loss.kind', 'hinge', 'loss.kind=hinge: it must be one of bce, lsgan'),
+    ('parallel', 'none', 'parallel=none: it must be one of pmap, shard_map'),
+    ('data.zoom', 0.5, 'data.zoom=0.5: it must be 1 or greater'),
+    ('decay_epochs', 3, 'decay_epochs=3: it must be at most num_epochs, 2'),
+    ('domains', ('T1w',), 'domains=.*: it must be two names'),
+    ('data.train_a', 'x', 'data.train_b is empty: name both folders'),
+  ],
+)
+def test_values_out_of_range_are_named(config, tmp_path, field, value, message):
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(errors.UserError, match=message):
+    checks.check(config, str(tmp_path))
+
+
+def test_every_field_named_here_exists():
+  """A field that is renamed must not drop out of the checks."""
+  fields = checks.flatten(default.get_config().to_dict())
+  fields |= checks.flatten({'generator': default.resnet().to_dict()})
+  named = {
+    *checks.RESUMABLE,
+    *checks._POSITIVE,
+    *checks._NOT_NEGATIVE,
+    *checks._SHARES,
+    *checks._CHOICES,
+  }
+  assert named <= fields.keys()
+
+
+def test_the_defaults_are_locked_and_valid(tmp_path):
+  config = default.get_config()
+  checks.check(config, str(tmp_path))
+  with pytest.raises((AttributeError, KeyError), match='batch_size'):
+    config.batchsize = 2
+  with pytest.raises(TypeError):
+    config.batch_size = 'two'
+
+
+@pytest.fixture
+def run(config, tmp_path):
+  (tmp_path / 'checkpoints' / '4').mkdir(parents=True)
+  content = {'config': config.to_dict()}
+  (tmp_path / 'config.json').write_text(json.dumps(content))
+  return tmp_path
+
+
+def test_a_run_may_go_on_longer_and_tell_more(config, run):
+  config.num_epochs = 5
+  config.log_every_steps = 1
+  checks.check(config, str(run))
+
+
+def test_a_run_that_differs_is_refused_with_the_fields(config, run):
+  config.batch_size = 2
+  config.generator.features = 8
+  with pytest.raises(
+    errors.UserError,
+    match=r'batch_size \(1 there, 2 now\), generator.features \(4 there',
+  ):
+    checks.check(config, str(run))
+
+
+def test_a_folder_without_checkpoints_is_no_run(config, run):
+  (run / 'checkpoints' / '4').rmdir()
+  config.batch_size = 2
+  checks.check(config, str(run))
+
+
+def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
+  path = tmp_path / 'file'
+  path.write_text('')
+  with pytest.raises(errors.UserError, match='is a file'):
+    checks.check(config, str(path))

@@ -1,0 +1,188 @@
+"""The command line as its users see it: a subprocess."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parent.parent
+_SMOKE = '--config=configs/smoke.py'
+
+
+def command(*args):
+  return [sys.executable, 'launch.py', *args]
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+  """Simulated heads are made once."""
+  return str(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture(scope='module')
+def launch(environment, cache):
+  def run(*args, devices=1):
+    return subprocess.run(
+      command(*args),
+      cwd=_ROOT,
+      env=environment(devices, XDG_CACHE_HOME=cache),
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+  return run
+
+
+@pytest.fixture(scope='module')
+def finished(launch, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('finished') / 'run'
+  return workdir, launch(_SMOKE, f'--workdir={workdir}')
+
+
+def test_one_line_trains_on_simulated_heads(finished):
+  workdir, result = finished
+  assert result.returncode == 0, result.stderr
+  assert 'simulated heads, no real patients' in result.stdout
+  assert 'not for diagnosis' in result.stdout
+  assert '4 slices of 2 patients' in result.stdout
+  assert 'held-out pairs' in result.stdout
+  assert 'epoch 2 averages' in result.stdout
+  assert result.stdout.splitlines()[-1].startswith('done: 8 steps')
+  for name in ('config.json', 'metrics.jsonl', 'samples/step_0000008.png'):
+    assert (workdir / name).stat().st_size
+  assert (workdir / 'checkpoints' / '8').is_dir()
+
+
+def test_the_same_line_again_has_nothing_left_to_do(finished, launch):
+  workdir, _ = finished
+  result = launch(_SMOKE, f'--workdir={workdir}')
+  assert result.returncode == 0, result.stderr
+  assert 'nothing left to do' in result.stdout
+
+
+def test_another_recipe_does_not_resume_it(finished, launch):
+  workdir, _ = finished
+  result = launch(
+    _SMOKE, f'--workdir={workdir}', '--config.generator.features=8'
+  )
+  assert result.returncode == 2
+  assert 'generator.features (4 there, 8 now)' in result.stderr
+
+
+def last_step(workdir):
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  return max(json.loads(line)['step'] for line in lines)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_resumes_with_the_same_command(
+  launch, environment, cache, tmp_path, number
+):
+  """Ctrl-C saves where it is; kill -9 leaves the last whole checkpoint."""
+  args = [_SMOKE, f'--workdir={tmp_path}', '--config.num_epochs=500']
+  process = subprocess.Popen(
+    command(*args),
+    cwd=_ROOT,
+    env=environment(XDG_CACHE_HOME=cache),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert any(line.startswith('step 12/') for line in process.stdout)
+  process.send_signal(number)
+  _, stderr = process.communicate()
+  saved = max(
+    int(path.name)
+    for path in (tmp_path / 'checkpoints').iterdir()
+    if path.name.isdigit()
+  )
+  if number == signal.SIGINT:
+    assert process.returncode == 1
+    last = stderr.splitlines()[-1]
+    assert last == (
+      f'launch.py: interrupted: step {saved} is saved, the same command '
+      'resumes there'
+    )
+  result = launch(*args, f'--config.max_steps={saved + 4}')
+  assert result.returncode == 0, result.stderr
+  assert f'resuming after step {saved:,}' in result.stdout
+  assert last_step(tmp_path) == saved + 4
+
+
+@pytest.mark.parametrize(
+  'args,message',
+  [
+    ([_SMOKE, '--config.batchsize=2'], 'Did you mean "batch_size"'),
+    ([_SMOKE, '--config.generator.blocks=2'], 'blocks=2: there is no such'),
+    ([_SMOKE, '--config.batch_size=two'], 'config.batch_size=two'),
+    ([_SMOKE, '--mode=trian'], '--mode=trian: value should be one of <train>'),
+    ([_SMOKE, '--wrkdir=x'], "'wrkdir'"),
+    ([_SMOKE, 'translate'], "stray word 'translate'"),
+    (['--config=configs/nowhere.py'], 'configs/nowhere.py'),
+    ([], 'name a recipe, such as --config=configs/quickstart.py'),
+    ([_SMOKE, '--config.loss.kind=hinge'], 'loss.kind=hinge'),
+    ([_SMOKE, '--config.image_size=30'], '30 x 30 does not divide by 2^3'),
+    ([_SMOKE, '--config.image_size=8', '--config.generator.levels=2',
+      '--config.discriminator.layers=3'], 'too small for a discriminator'),
+  ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(launch, args, message):
+  result = launch(*args)
+  assert result.returncode == 2
+  (line,) = result.stderr.splitlines()
+  assert line.startswith('launch.py: ') and message in line
+  assert not result.stdout
+
+
+@pytest.mark.parametrize(
+  'content,message',
+  [
+    (None, 'does not exist'),
+    ([], 'is empty'),
+    (['a.txt', 'b.txt'], 'a.txt is not a PNG, JPEG or TIFF image'),
+    (['a.png'], 'a.png is not a PNG, JPEG or TIFF image'),
+  ],
+)
+def test_folders_without_slices_are_told_in_one_line(
+  launch, slice_folders, tmp_path, content, message
+):
+  folder = tmp_path / 'scans'
+  if content is not None:
+    folder.mkdir()
+    for name in content:
+      (folder / name).write_text('no image')
+  result = launch(
+    _SMOKE,
+    f'--config.data.train_a={folder}',
+    f'--config.data.train_b={slice_folders / "train_b"}',
+    f'--workdir={tmp_path / "run"}',
+  )
+  assert result.returncode == 2
+  (line,) = result.stderr.splitlines()
+  assert str(folder) in line and message in line
+  assert not (tmp_path / 'run').exists()
+
+
+def test_batch_3_does_not_divide_over_2_devices(launch, tmp_path):
+  result = launch(
+    _SMOKE, '--config.batch_size=3', f'--workdir={tmp_path}', devices=2
+  )
+  assert result.returncode == 2
+  (line,) = result.stderr.splitlines()
+  assert 'batch_size 3 does not divide over 2 devices' in line
+
+
+def test_two_devices_train(launch, tmp_path):
+  result = launch(
+    _SMOKE,
+    '--config.batch_size=2',
+    '--config.parallel=shard_map',
+    f'--workdir={tmp_path}',
+    devices=2,
+  )
+  assert result.returncode == 0, result.stderr
+  assert '2 x cpu' in result.stdout
