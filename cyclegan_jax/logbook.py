@@ -35,10 +35,12 @@ class Logbook:
     *,
     start: int,
     num_steps: int,
+    recipe_steps: int,
     steps_per_epoch: int,
     batch_size: int,
     log_every: int,
     schedule: Callable[[int], float],
+    on_cpu: bool,
     sums: dict | None = None,
   ):
     """Opens the log of a run after its step `start`; later lines are dropped.
@@ -47,14 +49,18 @@ class Logbook:
       workdir: where the files go.
       start: steps done before.
       num_steps: after which this run ends.
+      recipe_steps: after which it would end if it were not cut short.
       steps_per_epoch: an epoch's averages are written after so many.
       batch_size: images of each domain a step, for the rate shown.
       log_every: steps between two lines.
       schedule: learning rate of the update with this index.
+      on_cpu: whether advice for a run of days is in place.
       sums: what `sums` returned when the checkpoint at `start` was saved.
     """
     self._workdir = workdir
     self._num_steps = num_steps
+    self._recipe_steps = recipe_steps
+    self._on_cpu = on_cpu
     self._steps_per_epoch = steps_per_epoch
     self._batch_size = batch_size
     self._log_every = log_every
@@ -181,16 +187,23 @@ class Logbook:
       self._say_estimate(seconds / steps)
 
   def _say_estimate(self, seconds_per_step):
-    steps_left = self._num_steps - self._step
-    left = steps_left * seconds_per_step
-    screen.say(
-      f'{seconds_per_step:.2g} s a step: about {screen.format_duration(left)} '
-      f'for the {steps_left:,} steps left'
-    )
-    if left > 86_400 and jax.default_backend() == 'cpu':
+    def duration(steps):
+      return f'about {screen.format_duration(steps * seconds_per_step)}'
+
+    parts = [f'{seconds_per_step:.2g} s a step']
+    left = self._num_steps - self._step
+    if left:
+      parts.append(f'{duration(left)} for the {left:,} steps left')
+    if self._recipe_steps > self._num_steps:
+      parts.append(
+        f'the whole recipe, {self._recipe_steps:,} steps, takes '
+        f'{duration(self._recipe_steps)}'
+      )
+    screen.say('; '.join(parts))
+    if self._on_cpu and self._recipe_steps * seconds_per_step > 86_400:
       screen.say(
-        'That is long on a CPU; --config=configs/quickstart.py shows the same '
-        'in minutes.'
+        'that is more than a day: an accelerator is meant; '
+        '--config=configs/quickstart.py takes minutes on a CPU'
       )
 
   def _write_window(self, final=False):

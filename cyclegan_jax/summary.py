@@ -63,17 +63,10 @@ def describe(config) -> dict:
     'cyclegan_jax': cyclegan_jax.__version__,
     'python': platform.python_version(),
   }
-  revision = subprocess.run(
-    ['git', 'rev-parse', 'HEAD'],
-    cwd=pathlib.Path(__file__).parent,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
   return {
     'config': config.to_dict(),
     'versions': versions,
-    'git_revision': revision.stdout.strip() or None,
+    'git_revision': _git_revision(),
   }
 
 
@@ -82,3 +75,15 @@ def write_json(path: pathlib.Path, content: dict):
   partial = path.with_name(f'.{path.name}')
   partial.write_text(json.dumps(content, indent=2) + '\n')
   os.replace(partial, path)
+
+
+def _git_revision() -> str | None:
+  command = ['git', 'rev-parse', 'HEAD']
+  folder = pathlib.Path(__file__).parent
+  try:
+    result = subprocess.run(
+      command, cwd=folder, capture_output=True, text=True, check=True
+    )
+  except (OSError, subprocess.CalledProcessError):
+    return None  # no git here, or an installed package
+  return result.stdout.strip()

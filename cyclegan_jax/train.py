@@ -52,9 +52,8 @@ def train(
   workdir = pathlib.Path(workdir)
   images = max(len(folder.names) for folder in data.train.values())
   steps_per_epoch = -(-images // config.batch_size)
-  num_steps = config.num_epochs * steps_per_epoch
-  if config.max_steps:
-    num_steps = min(num_steps, config.max_steps)
+  recipe_steps = config.num_epochs * steps_per_epoch
+  num_steps = min(recipe_steps, config.max_steps or recipe_steps)
 
   schedule = build.schedule(config, steps_per_epoch=steps_per_epoch)
   state = parallel.create_replicated(
@@ -105,10 +104,12 @@ def train(
     workdir,
     start=start,
     num_steps=num_steps,
+    recipe_steps=recipe_steps,
     steps_per_epoch=steps_per_epoch,
     batch_size=config.batch_size,
     log_every=config.log_every_steps,
     schedule=schedule,
+    on_cpu=parallel.on_cpu(),
     sums=sums,
   )
 

@@ -2,10 +2,9 @@
 
 The data is SIMULATED: no image shows a real patient. Grey matter, white matter
 and brain outline come from the ICBM152 2009 template (Fonov et al., NeuroImage
-54, 2011) as nilearn ships it, so nothing is downloaded. The template is
-skull-stripped: skull and scalp are shells around its outline. Every simulated
-person is a random smooth deformation of that one anatomy, which is far less
-variety than real people have.
+54, 2011) as nilearn ships it. The template is skull-stripped: skull and scalp
+are shells around its outline. Every person is a random smooth deformation of
+that one anatomy: far less variety than real people have.
 
 Slices are in radiological display convention: anterior at the top, the
 patient's right at the left of the image. Coordinates are template voxels
@@ -20,6 +19,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 from scipy.spatial import transform
+
+from cyclegan_jax import errors
 
 
 class Tissue(NamedTuple):
@@ -225,11 +226,11 @@ def simulate_person(template, person, *, seed, image_size, slices, contrasts):
   """Simulates aligned scans of one person, fixed by `seed` and `person`.
 
   Returns heights in template voxels, (slices,) int, and for each of `contrasts`
-  a uint8 (slices, image_size, image_size). ValueError: too many slices.
+  a uint8 (slices, image_size, image_size). UserError: too many slices.
   """
   low, high = HEIGHTS
   if not 1 <= slices <= high - low:
-    raise ValueError(f'slices must be 1 to {high - low}, not {slices}')
+    raise errors.UserError(f'phantom.slices={slices}: from 1 to {high - low}')
   rng = np.random.default_rng([seed, person, 0])
   steps = (np.arange(slices) + rng.random()) / slices
   heights = (low + steps * (high - low)).astype(int)
@@ -256,8 +257,7 @@ def make_dataset(
   train_a holds T1w and train_b T2w slices, of different people; test_a and
   test_b hold the T1w and T2w slices of further people, under the same names.
   Names are `person003_z094.png`: the person's number and the height in
-  template voxels. Numbers go round train_a, train_b and test, so that nobody
-  changes when there are more people. Same arguments, same bytes.
+  template voxels. Numbers go round the folders: nobody depends on how many.
 
   Args:
     directory: where to; if it exists already, nothing is done.
