@@ -15,18 +15,17 @@ def say(message: str):
 
 def report_progress(task: str) -> Callable[[int, int], None]:
   """A `report(done, total)`: a bar on a terminal, else a line every 5 s."""
-  bar = tqdm.tqdm(
-    desc=task, disable=not sys.stderr.isatty(), leave=False, unit=''
-  )
+  bar = None  # not shown before there is something to tell
   told = time.monotonic()
 
   def report(done, total):
-    nonlocal told
-    bar.total = total
-    bar.update(done - bar.n)
-    if done == total:
-      bar.close()
-    elif bar.disable and time.monotonic() - told > 5:
+    nonlocal bar, told
+    if sys.stderr.isatty():
+      bar = bar or tqdm.tqdm(desc=task, total=total, leave=False)
+      bar.update(done - bar.n)
+      if done == total:
+        bar.close()
+    elif time.monotonic() - told > 5:
       told = time.monotonic()
       say(f'{task}: {done} of {total}')
 

@@ -106,6 +106,14 @@ def test_blank_slices_are_left_out_and_counted(tmp_path):
     slices.scan(tmp_path, min_foreground=0.06)
 
 
+def test_noise_of_a_16_bit_slice_is_judged_by_the_folders_white(tmp_path):
+  noise = np.random.default_rng(0).integers(0, 50, (40, 40), np.uint16)
+  save(tmp_path / 'air.png', noise)
+  save(tmp_path / 'head.png', gradient(np.uint16, 4000))
+  folder = slices.scan(tmp_path, min_foreground=0.02)
+  assert folder.names == ('head.png',) and folder.blank == 1
+
+
 def test_subfolders_are_searched_and_system_files_passed_over(tmp_path):
   for name in ('anna/t1_001.png', 'anna/t1_002.png', 'bert/x.png'):
     save(tmp_path / name, gradient(np.uint8, 255))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import hashlib
+import math
 import os
 import pathlib
 import re
@@ -107,7 +108,7 @@ def scan(
   """
   root = pathlib.Path(root)
   paths = list_images(root)
-  tops, shares, corrupt = {}, {}, []
+  tops, levels, corrupt = {}, {}, []
   for done, path in enumerate(paths):
     report(done, len(paths))
     try:
@@ -116,15 +117,20 @@ def scan(
       warn(f'skipped, cannot be decoded: {error}')
       corrupt.append(path)
       continue
+    # White is known when all have been read; until then, the level that the
+    # wanted share of pixels reaches is kept.
     tops[path] = int(pixels.max()) if pixels.dtype == np.uint16 else 0
-    white = max(tops[path], 1) if tops[path] else 255
-    shares[path] = float(np.mean(pixels > _FOREGROUND * white))
+    rank = max(math.ceil(min_foreground * pixels.size), 1)
+    levels[path] = np.partition(pixels, -rank, axis=None)[-rank]
+  report(len(paths), len(paths))
   check_corrupt(root, corrupt, len(paths))
 
+  white = max(tops.values())
   names = [
     str(path.relative_to(root))
-    for path, share in shares.items()
-    if share >= min_foreground
+    for path, level in levels.items()
+    if min_foreground == 0
+    or level > _FOREGROUND * (255 if level.dtype == np.uint8 else white)
   ]
   if not names:
     raise errors.UserError(
@@ -134,8 +140,8 @@ def scan(
   return SliceFolder(
     root=root,
     names=tuple(names),
-    white=max(tops.values()),
-    blank=len(shares) - len(names),
+    white=white,
+    blank=len(levels) - len(names),
     corrupt=len(corrupt),
   )
 
