@@ -1,6 +1,18 @@
 """A CycleGAN that learns T1w to T2w in minutes on two CPU cores.
 
-python launch.py --config=configs/quickstart.py
+  python launch.py --config=configs/quickstart.py
+
+Source: the CycleGAN paper's recipe made small: ResNets of six blocks and 16
+features, 64 x 64 pixels, discriminators of 34 x 34 pixels, least squares, cycle
+10. The identity loss is left out: it holds intensities where they are, and T1w
+and T2w have opposite ones.
+
+Cost: 2,880 steps, about 5 minutes on two CPU cores; a minute more the first
+time, for simulating the heads and compiling.
+
+Expect, on the held-out simulated people: about 20 dB from T1w to T2w and 18 dB
+back, where the untranslated input has 11.5 dB; dark ventricles become bright
+and bright ones dark; the translations are a little speckled.
 """
 
 from configs import default
@@ -20,7 +32,6 @@ def get_config():
   config.loss.kind = 'lsgan'
   config.loss.cycle = 10.0
   config.loss.identity = 0.0
-  config.log_every_steps = 50
   config.sample_every_steps = 250
   config.evaluate_every_steps = 250
   config.checkpoint_every_steps = 500

@@ -214,15 +214,21 @@ class Logbook:
       averages['images_per_second'] = self._batch_size * steps / seconds
     self._window_time = [0.0, 0]
     self._write(self._step, 'step', averages, final=final)
-    totals = _format_totals(averages)
     rate = averages.get('images_per_second')
     rate = '' if rate is None else f'  {rate:.3g} images/s'
-    self._bar.set_postfix_str(totals + rate)
+    generators, discriminators = (
+      ' '.join(f'{averages[name]:.2f}' for name in names)
+      for names in (TOTALS[:2], TOTALS[2:])
+    )
+    self._bar.set_postfix_str(f'G {generators} D {discriminators}{rate}')
     if self._bar.disable:
       seconds, steps = self._total_time
       left = (self._num_steps - self._step) * seconds / max(steps, 1)
       left = f'  {screen.format_duration(left)} left' if steps else ''
-      screen.say(f'step {self._step}/{self._num_steps}  {totals}{rate}{left}')
+      screen.say(
+        f'step {self._step}/{self._num_steps}  {_format_totals(averages)}'
+        f'{rate}{left}'
+      )
 
   def _write_epoch(self):
     averages = _take_averages(self._sums['epoch'])
