@@ -196,9 +196,10 @@ def _pair_up(tests, train):
       'so there are no pairs to score'
     )
     return None
+  # What is white is the training folder's to say, if it has 16-bit slices.
   return {
     domain: dataclasses.replace(
-      folder, names=tuple(shared), white=train[domain].white
+      folder, names=tuple(shared), white=train[domain].white or folder.white
     )
     for domain, folder in tests.items()
   }
