@@ -33,7 +33,7 @@ def save(
   batches,
   meta: dict,
 ):
-  """Saves under the state's step; does nothing if that is there already.
+  """Saves under the state's step.
 
   Args:
     manager: from `open_checkpoints`.
@@ -41,14 +41,11 @@ def save(
     batches: the data iterator; its next batch is the one after `state`.
     meta: anything JSON can hold.
   """
-  step = int(state.step)
-  if step in manager.all_steps():
-    return
   trees = {
     name: ocp.args.StandardSave(tree) for name, tree in _trees(state).items()
   }
   manager.save(
-    step,
+    int(state.step),
     args=ocp.args.Composite(
       **trees,
       batches=grain_checkpoint.CheckpointSave(batches),
@@ -77,7 +74,6 @@ def restore(
   Raises:
     ValueError: if the checkpoint holds other networks.
   """
-
   wanted = {
     name: ocp.args.StandardRestore(
       jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)

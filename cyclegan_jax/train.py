@@ -96,7 +96,8 @@ def train(
     workdir=workdir,
   )
   if start >= num_steps:
-    screen.say('nothing left to do; to go on, raise --config.num_epochs')
+    limit = 'max_steps' if num_steps < recipe_steps else 'num_epochs'
+    screen.say(f'nothing left to do; to go on, raise --config.{limit}')
     checkpoints.close()
     return state
 
