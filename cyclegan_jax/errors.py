@@ -11,3 +11,7 @@ class UserError(ValueError):
 
 class Interrupted(Exception):
   """The run was asked to stop, and has saved a checkpoint."""
+
+
+class Incomplete(Exception):
+  """Some of several scans could not be processed; the others are done."""

@@ -6,7 +6,6 @@ Nothing is fetched from the devices between two lines of the log.
 from collections.abc import Callable
 import json
 import math
-import os
 import pathlib
 import sys
 import time
@@ -17,6 +16,7 @@ from PIL import Image
 import tensorboardX
 import tqdm
 
+from cyclegan_jax import files
 from cyclegan_jax import screen
 
 TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
@@ -107,12 +107,9 @@ class Logbook:
 
   def images(self, step: int, picture: Image.Image):
     """Saves a sample grid as `samples/step_<step>.png` and to TensorBoard."""
-    folder = self._workdir / 'samples'
-    folder.mkdir(exist_ok=True)
-    path = folder / f'step_{step:07d}.png'
-    partial = path.with_suffix('.partial')
-    picture.save(partial, format='PNG')
-    os.replace(partial, path)
+    path = self._workdir / 'samples' / f'step_{step:07d}.png'
+    with files.replace_file(path) as partial:
+      picture.save(partial, format='PNG')
     self._board.add_image(
       'samples', np.asarray(picture), step, dataformats='HW'
     )
@@ -262,9 +259,8 @@ def _open_lines(path: pathlib.Path, start: int):
         continue
       if line['step'] <= start and not line.get('final'):
         kept.append(text + '\n')
-  partial = path.with_name(f'.{path.name}')
-  partial.write_text(''.join(kept))
-  os.replace(partial, path)
+  with files.replace_file(path) as partial:
+    partial.write_text(''.join(kept))
   return path.open('a')
 
 

@@ -1,8 +1,6 @@
 """What a run is: told at its start, and kept in its folder."""
 
 import importlib.metadata
-import json
-import os
 import pathlib
 import platform
 import subprocess
@@ -28,14 +26,14 @@ def say_plan(
     f'{source}; outputs are synthetic, not for diagnosis'
   )
   for domain, name in zip('ab', config.domains, strict=True):
-    folder = data.train[domain]
-    left_out = f'{folder.blank} blank, {folder.corrupt} unreadable left out'
+    slices = data.train[domain]
     screen.say(
-      f'  {name:<10} {len(folder.names)} slices of {len(folder.patients)} '
-      f'patients (by file name); {left_out}'
+      f'  {name:<10} {len(slices)} slices of {len(slices.patients)} patients '
+      f'(by file name); {slices.blank} blank, {slices.corrupt} unreadable left '
+      'out'
     )
-  pairs = len(data.pairs['a'].names) if data.pairs else 0
-  screen.say(f'  held out   {pairs} pairs')
+  pairs = len(data.pairs['a']) if data.pairs else 0
+  screen.say(f'  held out   {pairs} pairs of slices')
   generator, discriminator = (
     sum(leaf.size for leaf in jax.tree.leaves(network.params))
     for network in (state.gen_ab, state.disc_a)
@@ -68,13 +66,6 @@ def describe(config) -> dict:
     'versions': versions,
     'git_revision': _git_revision(),
   }
-
-
-def write_json(path: pathlib.Path, content: dict):
-  """Writes a JSON file whole or not at all."""
-  partial = path.with_name(f'.{path.name}')
-  partial.write_text(json.dumps(content, indent=2) + '\n')
-  os.replace(partial, path)
 
 
 def _git_revision() -> str | None:

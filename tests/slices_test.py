@@ -1,12 +1,20 @@
-import io
+"""Scans become slices once: what the networks see, and the cache."""
 
+import io
+import os
+
+import nibabel as nib
 import numpy as np
 from PIL import Image
 import pytest
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import png
+from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
+
+_FRAMING = decode.Framing(size=32)
 
 
 def gradient(dtype, top, shape=(40, 40)):
@@ -14,61 +22,35 @@ def gradient(dtype, top, shape=(40, 40)):
   return ramp.reshape(shape).round().astype(dtype)
 
 
-def save(path, pixels, **kwargs):
+def save(path, pixels):
   path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(pixels).save(path, **kwargs)
+  Image.fromarray(pixels).save(path)
   return path
 
 
-def truncate(path):
-  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+@pytest.fixture
+def open_folder(tmp_path_factory):
+  cache = tmp_path_factory.mktemp('cache')
+
+  def open_(root, framing=_FRAMING, **kwargs):
+    found = scans.find_scans(root)
+    return slices.open_slices(str(root), found, framing, cache=cache, **kwargs)
+
+  return open_
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.tif', '.TIFF'])
-@pytest.mark.parametrize('dtype,top', [(np.uint8, 255), (np.uint16, 51234)])
-def test_gray_is_read_without_loss(tmp_path, suffix, dtype, top):
-  pixels = gradient(dtype, top)
-  path = save(tmp_path / f'x{suffix}', pixels)
-  read = png.read_image(path)
-  assert read.dtype == dtype
-  np.testing.assert_array_equal(read, pixels)
+def images(opened):
+  return np.stack([opened.load(row) for row in range(len(opened))])
 
 
-def test_jpeg_is_read_nearly_without_loss(tmp_path):
-  pixels = gradient(np.uint8, 255)
-  path = save(tmp_path / 'x.jpeg', pixels, quality=95)
-  np.testing.assert_allclose(png.read_image(path), pixels, atol=8)
-
-
-@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P'])
-def test_colour_becomes_luminance(tmp_path, mode):
-  """ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B."""
-  image = Image.new('RGB', (4, 4), (200, 100, 50)).convert(mode)
-  image.save(tmp_path / 'x.png')
-  expected = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-  tolerance = 1 if mode != 'P' else 26  # a palette's colours are coarse
-  np.testing.assert_allclose(
-    png.read_image(tmp_path / 'x.png'), expected, atol=tolerance
-  )
-
-
-def test_a_float_image_and_several_pages_are_refused_by_name(tmp_path):
-  path = save(tmp_path / 'x.tif', np.ones((4, 4), np.float32))
-  with pytest.raises(errors.UserError, match='x.tif is a float image'):
-    png.read_image(path)
-  page = Image.new('L', (4, 4))
-  page.save(tmp_path / 'y.tif', save_all=True, append_images=[page, page])
-  with pytest.raises(errors.UserError, match='y.tif holds 3 pictures'):
-    png.read_image(tmp_path / 'y.tif')
-
-
-def test_a_slice_is_padded_to_a_square_and_not_squashed(tmp_path):
+def test_a_picture_is_padded_to_a_square_and_not_squashed(
+  tmp_path, open_folder
+):
   """A disc in a wide picture stays a disc."""
   y, x = np.mgrid[:60, :100]
   disc = ((y - 30) ** 2 + (x - 50) ** 2 < 20**2) * np.uint8(255)
   save(tmp_path / 'x.png', disc)
-  folder = slices.scan(tmp_path, min_foreground=0)
-  image = slices.load_slice(folder, 'x.png', size=50)
+  image = images(open_folder(tmp_path, _FRAMING._replace(size=50)))[0]
   assert image.shape == (50, 50) and image.dtype == np.float32
   inside = image > 0
   height, width = inside.any(1).sum(), inside.any(0).sum()
@@ -77,110 +59,241 @@ def test_a_slice_is_padded_to_a_square_and_not_squashed(tmp_path):
   assert image.min() == -1 and image.max() == 1
 
 
-def test_the_size_of_the_network_is_met_without_resampling(tmp_path):
+def test_pictures_of_the_networks_size_are_not_resampled(tmp_path, open_folder):
   pixels = gradient(np.uint8, 255, (32, 32))
   save(tmp_path / 'x.png', pixels)
-  folder = slices.scan(tmp_path, min_foreground=0)
-  image = slices.load_slice(folder, 'x.png', size=32)
+  image = images(open_folder(tmp_path))[0]
   np.testing.assert_allclose(image, pixels / 127.5 - 1, atol=1e-6)
 
 
-def test_white_of_16_bit_slices_is_the_folders_largest_value(tmp_path):
+def test_white_of_16_bits_is_the_folders_largest_value(tmp_path, open_folder):
   save(tmp_path / 'a.png', gradient(np.uint16, 1000))
   save(tmp_path / 'b.png', gradient(np.uint16, 4000))
-  folder = slices.scan(tmp_path, min_foreground=0)
-  assert folder.white == 4000
-  image = slices.load_slice(folder, 'a.png', size=40)
-  np.testing.assert_allclose(image.max(), 2 * 1000 / 4000 - 1, atol=1e-6)
+  save(tmp_path / 'c.png', gradient(np.uint8, 100))
+  opened = open_folder(tmp_path, _FRAMING._replace(size=40))
+  tops = images(opened).max(axis=(1, 2))
+  np.testing.assert_allclose(tops, [-0.5, 1, 200 / 255 - 1], atol=1e-6)
 
 
-def test_blank_slices_are_left_out_and_counted(tmp_path):
+def test_float_pictures_are_scaled_together(tmp_path, open_folder):
+  pixels = gradient(np.float32, 100)
+  save(tmp_path / 'a.tif', pixels)
+  save(tmp_path / 'b.tif', pixels / 2)
+  framing = _FRAMING._replace(size=40, intensity='minmax')
+  tops = images(open_folder(tmp_path, framing)).max(axis=(1, 2))
+  np.testing.assert_allclose(tops, [1, 0], atol=1e-6)
+
+
+def test_blank_slices_are_left_out_and_counted(tmp_path, open_folder):
   rng = np.random.default_rng(0)
-  save(tmp_path / 'blank.png', rng.integers(0, 20, (20, 20), np.uint8))
-  dot = np.zeros((20, 20), np.uint8)
-  dot[:4, :5] = 200  # 5 %
+  save(tmp_path / 'blank.png', rng.integers(0, 20, (32, 32), np.uint8))
+  dot = np.zeros((32, 32), np.uint8)
+  dot[:8, :8] = 200  # 6.25 %
   save(tmp_path / 'dot.png', dot)
-  folder = slices.scan(tmp_path, min_foreground=0.05)
-  assert folder.names == ('dot.png',) and folder.blank == 1
-  with pytest.raises(errors.UserError, match='none of its 2 slices.*6%'):
-    slices.scan(tmp_path, min_foreground=0.06)
+  opened = open_folder(tmp_path)
+  kept = slices.select(opened, min_foreground=0.05)
+  assert [each.name for each in kept.slices] == ['dot'] and kept.blank == 1
+  with pytest.raises(errors.UserError, match='none of its 2 slices.*7%'):
+    slices.select(opened, min_foreground=0.07)
 
 
-def test_noise_of_a_16_bit_slice_is_judged_by_the_folders_white(tmp_path):
-  noise = np.random.default_rng(0).integers(0, 50, (40, 40), np.uint16)
+def test_noise_of_16_bits_is_judged_by_the_folders_white(tmp_path, open_folder):
+  noise = np.random.default_rng(0).integers(0, 50, (32, 32), np.uint16)
   save(tmp_path / 'air.png', noise)
   save(tmp_path / 'head.png', gradient(np.uint16, 4000))
-  folder = slices.scan(tmp_path, min_foreground=0.02)
-  assert folder.names == ('head.png',) and folder.blank == 1
+  kept = slices.select(open_folder(tmp_path), min_foreground=0.02)
+  assert [each.name for each in kept.slices] == ['head'] and kept.blank == 1
 
 
-def test_subfolders_are_searched_and_system_files_passed_over(tmp_path):
-  for name in ('anna/t1_001.png', 'anna/t1_002.png', 'bert/x.png'):
-    save(tmp_path / name, gradient(np.uint8, 255))
-  (tmp_path / '.DS_Store').write_bytes(b'x')
-  (tmp_path / 'anna' / 'Thumbs.db').write_bytes(b'x')
-  folder = slices.scan(tmp_path, min_foreground=0)
-  assert len(folder.names) == 3
-  assert folder.patients == {'anna', 'bert'}
-
-
-@pytest.mark.parametrize(
-  'name,patient',
-  [
-    ('patient07_z036.png', 'patient07'),
-    ('sub-12_T1w_slice-004.png', 'sub-12_T1w'),
-    ('anna/t1_004.png', 'anna'),
-    ('017.png', '017'),
-  ],
-)
-def test_patients_are_told_from_names(name, patient):
-  assert slices.patient_of(name) == patient
-
-
-def test_folders_that_cannot_be_used_are_named(tmp_path):
-  with pytest.raises(errors.UserError, match='nowhere does not exist'):
-    slices.list_images(tmp_path / 'nowhere')
-  with pytest.raises(errors.UserError, match=f'{tmp_path} is empty'):
-    slices.list_images(tmp_path)
-  (tmp_path / 'notes.txt').write_text('no image')
-  with pytest.raises(errors.UserError, match=r'notes.txt is not a PNG'):
-    slices.list_images(tmp_path)
-  with pytest.raises(errors.UserError, match='notes.txt is not a folder'):
-    slices.list_images(tmp_path / 'notes.txt')
-
-
-def test_text_that_calls_itself_an_image_is_refused(tmp_path):
+def test_text_that_calls_itself_an_image_is_refused(tmp_path, open_folder):
   save(tmp_path / 'a.png', gradient(np.uint8, 255))
   (tmp_path / 'b.png').write_text('no image')
   with pytest.raises(errors.UserError, match=r'b\.png is not a PNG'):
-    slices.scan(tmp_path, min_foreground=0)
+    open_folder(tmp_path)
 
 
 @pytest.mark.parametrize('count,accepted', [(101, True), (99, False)])
-def test_one_percent_of_corrupt_files_is_skipped(tmp_path, count, accepted):
+def test_one_percent_of_corrupt_pictures_is_skipped(
+  tmp_path, open_folder, count, accepted
+):
   content = io.BytesIO()
   Image.fromarray(gradient(np.uint8, 255)).save(content, format='PNG')
   for i in range(count):
     (tmp_path / f'{i:03d}.png').write_bytes(content.getvalue())
-  truncate(tmp_path / '007.png')
+  (tmp_path / '007.png').write_bytes(content.getvalue()[:-90])
   warnings = []
   if accepted:
-    folder = slices.scan(tmp_path, min_foreground=0, warn=warnings.append)
-    assert folder.corrupt == 1 and len(folder.names) == count - 1
+    opened = open_folder(tmp_path, warn=warnings.append)
+    assert opened.corrupt == 1 and len(opened) == count - 1
     assert '007.png' in warnings[0] and len(warnings) == 1
   else:
     with pytest.raises(errors.UserError, match='1 of 99 .*007.png'):
-      slices.scan(tmp_path, min_foreground=0)
+      open_folder(tmp_path)
 
 
-def test_the_fingerprint_follows_the_slices_not_the_folder(tmp_path):
+def test_volumes_become_the_slices_of_their_planes(
+  tmp_path, open_folder, make_head, save_nifti
+):
+  head = make_head((20, 24, 16))
+  save_nifti(tmp_path / 'anna' / 'T1.nii.gz', head)
+  framing = _FRAMING._replace(planes=('axial', 'coronal'), intensity='minmax')
+  opened = open_folder(tmp_path, framing)
+  assert len(opened) == 16 + 24 and opened.patients == {'anna'}
+  assert opened.slices[0].name == 'anna/T1 axial 000'
+  image = images(opened)[8]  # [32, 32], the head in the middle
+  expected = head[::-1, ::-1, 8].T * 2 / head.max() - 1  # radiological
+  np.testing.assert_allclose(image[4:28, 6:26], expected, atol=1e-5)
+  np.testing.assert_allclose(image[:4], -1, atol=1e-6)
+  kept = slices.select(opened, min_foreground=0.0, slice_range=(0.5, 1.0))
+  assert len(kept) == 8 + 12
+
+
+def write_variants(root, make_head, save_nifti):
+  """One head in three orientations, and finely and coarsely sampled."""
+  head = make_head((24, 28, 20))
+  save_nifti(root / 'ras' / 'x.nii', head)
+  save_nifti(
+    root / 'lps' / 'x.nii', head[::-1, ::-1], np.diag([-1.0, -1, 1, 1])
+  )
+  turned = np.zeros((4, 4))
+  turned[0, 2] = turned[1, 0] = turned[2, 1] = turned[3, 3] = 1
+  save_nifti(root / 'turned' / 'x.nii', head.transpose(1, 2, 0), turned)
+  return head
+
+
+@pytest.mark.parametrize('plane', ['axial', 'coronal', 'sagittal'])
+def test_the_same_head_gives_the_same_input_however_it_is_stored(
+  tmp_path, open_folder, make_head, save_nifti, plane
+):
+  head = write_variants(tmp_path, make_head, save_nifti)
+  dicom = formats.load('dicom_writer')
+  (scan,) = scans.find_scans(tmp_path / 'ras')
+  like = formats.read_scan(scan)
+  provenance = formats.volume_lib.Provenance('T1w', 'T1w', {})
+  dicom.write_series(tmp_path / 'dicom', head, like, provenance)
+  framing = _FRAMING._replace(planes=(plane,))
+  expected = images(open_folder(tmp_path / 'ras', framing))
+  for name in ('lps', 'turned', 'dicom'):
+    same = images(open_folder(tmp_path / name, framing))
+    # DICOM has 16 bits for the range of the head.
+    np.testing.assert_allclose(same, expected, atol=1e-4, err_msg=name)
+
+
+def test_fine_and_coarse_scans_of_a_head_look_alike(
+  tmp_path, open_folder, make_head, save_nifti
+):
+  head = make_head((24, 28, 4))
+  fine = head.repeat(2, 0).repeat(2, 1)
+  save_nifti(tmp_path / 'one' / 'x.nii', head)
+  half = np.diag([0.5, 0.5, 1, 1])
+  save_nifti(tmp_path / 'half' / 'x.nii', fine, half)
+  one, half = (images(open_folder(tmp_path / n)) for n in ('one', 'half'))
+  inside = one > -0.5
+  assert np.abs(one - half)[inside].mean() < 0.05
+
+
+def test_a_head_that_does_not_fit_is_told(
+  tmp_path, open_folder, make_head, save_nifti
+):
+  save_nifti(tmp_path / 'x.nii', make_head((20, 80, 8)))
+  notes = []
+  open_folder(tmp_path, warn=notes.append)
+  assert len(notes) == 1 and 'the head is ' in notes[0]
+  assert 'the networks see 32 mm' in notes[0] and 'data.spacing' in notes[0]
+
+
+@pytest.mark.parametrize(
+  'voxels,message',
+  [
+    (np.zeros((20, 20, 20), np.int16), r'x\.nii: every voxel is 0'),
+    (
+      np.eye(40).reshape(20, 2, 40),
+      r'x\.nii: its axial slices are 2 x 20 voxels',
+    ),
+  ],
+)
+def test_volumes_that_cannot_be_used_are_named(
+  tmp_path, open_folder, save_nifti, voxels, message
+):
+  save_nifti(tmp_path / 'x.nii', voxels)
+  with pytest.raises(errors.UserError, match=message):
+    open_folder(tmp_path)
+
+
+def test_a_volume_of_two_slices_can_be_used(tmp_path, open_folder, save_nifti):
+  voxels = np.random.default_rng(0).uniform(0, 9, (20, 20, 2))
+  save_nifti(tmp_path / 'x.nii', voxels)
+  assert len(open_folder(tmp_path)) == 2
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+  """Names of the scans that are read from now on."""
+  names = []
+  read = formats.read_scan
+
+  def note(scan, **kwargs):
+    names.append(scan.name)
+    return read(scan, **kwargs)
+
+  monkeypatch.setattr(formats, 'read_scan', note)
+  return names
+
+
+def test_scans_are_decoded_once_and_again_when_they_change(
+  tmp_path, open_folder, make_head, save_nifti, decoded
+):
+  for name in ('a', 'b'):
+    save_nifti(tmp_path / f'{name}.nii', make_head(seed=ord(name)))
+  first = open_folder(tmp_path)
+  assert decoded == ['a', 'b']
+  again = open_folder(tmp_path)
+  assert decoded == ['a', 'b'] and again == first
+  os.utime(tmp_path / 'a.nii')  # touched, not changed
+  open_folder(tmp_path)
+  assert decoded == ['a', 'b']
+  save_nifti(tmp_path / 'a.nii', make_head(seed=5))
+  changed = open_folder(tmp_path)
+  assert decoded == ['a', 'b', 'a']
+  assert changed.fingerprint() != first.fingerprint()
+  assert not np.array_equal(changed.load(8), first.load(8))
+  open_folder(tmp_path, _FRAMING._replace(spacing=2.0))
+  assert decoded == ['a', 'b', 'a', 'a', 'b']
+
+
+def test_the_fingerprint_follows_the_slices_not_the_folder(
+  tmp_path, open_folder
+):
   for place in ('here', 'there'):
     save(tmp_path / place / 'a.png', gradient(np.uint8, 255))
   here, there = (
-    slices.scan(tmp_path / place, min_foreground=0).fingerprint()
-    for place in ('here', 'there')
+    open_folder(tmp_path / place).fingerprint() for place in ('here', 'there')
   )
   assert here == there
   save(tmp_path / 'there' / 'b.png', gradient(np.uint8, 255))
-  more = slices.scan(tmp_path / 'there', min_foreground=0)
-  assert more.fingerprint() != here
+  assert open_folder(tmp_path / 'there').fingerprint() != here
+
+
+def test_a_domain_knows_what_is_typical_of_it(
+  tmp_path, open_folder, make_head, save_nifti
+):
+  for gain in (1, 2, 5):
+    save_nifti(tmp_path / f'p{gain}.nii', gain * make_head())
+  opened = open_folder(tmp_path)
+  (middle,) = (
+    decode.load_scaling(facts['scaling'])
+    for name, facts in opened.scans.items()
+    if name == 'p2'
+  )
+  assert opened.scaling().intensities == pytest.approx(middle.intensities)
+  quantiles = opened.quantiles()
+  assert len(quantiles) == 101 and quantiles == sorted(quantiles)
+  assert -1 < quantiles[0] < quantiles[-1] <= 1
+
+
+def test_a_volume_of_a_four_dimensional_file_is_chosen(tmp_path, open_folder):
+  voxels = np.random.default_rng(0).uniform(0, 9, (20, 20, 4, 2))
+  nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / 'x.nii')
+  with pytest.raises(errors.UserError, match='x.nii holds 2 volumes'):
+    open_folder(tmp_path)
+  assert len(open_folder(tmp_path, _FRAMING._replace(volume=1))) == 4

@@ -1,58 +1,108 @@
-"""PNG, JPEG and TIFF pictures of single slices."""
+"""PNG, JPEG and TIFF: pictures of slices, and TIFF stacks of them."""
 
 import pathlib
 import struct
 
 import numpy as np
 from PIL import Image
+from PIL import ImageSequence
+from PIL import PngImagePlugin
+from PIL import TiffImagePlugin
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import volume as volume_lib
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff')
-_SIXTEEN_BIT = ('I;16', 'I;16L', 'I;16B', 'I;16N', 'I')
+_WHOLE = ('I;16', 'I;16L', 'I;16B', 'I;16N', 'I')
+_DESCRIPTION = 270  # TIFF tag ImageDescription
 
 
-class CorruptImageError(OSError):
+class CorruptImageError(errors.UserError):
   """A file that begins like an image and cannot be decoded."""
 
 
-def read_image(path: pathlib.Path) -> np.ndarray:
-  """Reads one picture as luminance.
+def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
+  """Reads a picture, or a TIFF stack, as luminance.
 
   Args:
-    path: of a PNG, JPEG or TIFF file; 8- or 16-bit gray, or 8-bit colour, which
-      becomes luminance (ITU-R BT.601).
+    path: of a PNG, JPEG or TIFF file; gray, 8- or 16-bit or float, or 8-bit
+      colour, which becomes luminance (ITU-R BT.601).
+    index: for the other formats' sake; a stack is one volume.
 
   Returns:
-    [H, W], uint8 or uint16.
+    Voxels [pages, H, W], uint8, uint16 or float32, without a geometry.
 
   Raises:
-    UserError: if the file is no such image at all.
+    UserError: if the file is no such image at all, or its pages differ in size.
     CorruptImageError: if it is one, but broken.
   """
+  del index
   try:
     with Image.open(path) as image:
-      if getattr(image, 'n_frames', 1) > 1:
-        raise errors.UserError(
-          f'{path} holds {image.n_frames} pictures; give one slice a file'
-        )
-      if image.mode in _SIXTEEN_BIT:
-        pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 65535:
-          raise errors.UserError(
-            f'{path} has values outside 0 to 65535; save it as 16-bit gray'
-          )
-        return pixels.astype(np.uint16)
-      if image.mode == 'F':
-        raise errors.UserError(
-          f'{path} is a float image; save it as 8- or 16-bit gray'
-        )
-      return np.asarray(image.convert('L'))
+      pages = [_read_page(page) for page in ImageSequence.Iterator(image)]
   except Image.UnidentifiedImageError:
     raise errors.UserError(
       f'{path} is not a PNG, JPEG or TIFF image; move it out of the folder'
     ) from None
-  except errors.UserError:
-    raise
   except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
     raise CorruptImageError(f'{path}: {error}') from error
+  if len({page.shape for page in pages}) > 1:
+    raise errors.UserError(f'{path} holds pictures of different sizes')
+  return volume_lib.Volume(
+    voxels=np.stack(pages),
+    affine=volume_lib.display_affine(),
+    measured=False,
+  )
+
+
+def write(
+  path: pathlib.Path,
+  voxels: np.ndarray,
+  like: volume_lib.Volume,
+  provenance: volume_lib.Provenance,
+):
+  """Writes voxels as axial slices: one as a picture, several as a TIFF stack.
+
+  uint8 and uint16 are written as they are, other types as float TIFF.
+
+  Raises:
+    UserError: if the format cannot hold them.
+  """
+  slices = volume_lib.to_plane(voxels, like.affine, 'axial')
+  whole = slices.dtype in (np.uint8, np.uint16)
+  tiff = path.suffix.lower() in ('.tif', '.tiff')
+  if len(slices) > 1 and not tiff:
+    raise errors.UserError(
+      f'{path} can hold one slice, not {len(slices)}; write .tif or .nii.gz'
+    )
+  if not whole and not tiff:
+    raise errors.UserError(
+      f'{path} holds whole numbers only; write .tif, .npy or .nii.gz'
+    )
+  if slices.dtype != np.uint8 and path.suffix.lower() in ('.jpg', '.jpeg'):
+    raise errors.UserError(f'{path} holds 8 bits only; write .png or .tif')
+  if not whole:
+    slices = slices.astype(np.float32)
+  first, *rest = (
+    Image.fromarray(np.ascontiguousarray(each)) for each in slices
+  )
+  if tiff:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[_DESCRIPTION] = provenance.description
+    first.save(path, tiffinfo=tags, save_all=True, append_images=rest)
+  elif path.suffix.lower() == '.png':
+    text = PngImagePlugin.PngInfo()
+    text.add_text('Description', provenance.description)
+    first.save(path, pnginfo=text)
+  else:
+    first.save(path, quality=95, comment=provenance.description)
+
+
+def _read_page(page):
+  if page.mode == 'F':
+    return np.asarray(page, np.float32)
+  if page.mode in _WHOLE:
+    pixels = np.asarray(page)
+    fits = pixels.min() >= 0 and pixels.max() <= 65535
+    return pixels.astype(np.uint16 if fits else np.float32)
+  return np.asarray(page.convert('L'))

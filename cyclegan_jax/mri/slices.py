@@ -1,201 +1,211 @@
-"""A folder of slices: what is in it, and one slice at the network's size."""
+"""Scans as slices for the networks, decoded once and kept in a cache."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import hashlib
-import math
-import os
+import itertools
 import pathlib
-import re
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import png
+from cyclegan_jax.mri import cache as cache_lib
+from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import intensity
 
-# A foreground pixel is above this share of white: over the noise of air.
-_FOREGROUND = 0.1
-# More broken files than this share, and the folder is not to be trusted.
+# More broken pictures than this share, and the folder is not to be trusted.
 MAX_CORRUPT = 0.01
-_SYSTEM_FILES = ('thumbs.db', 'desktop.ini')
+
+
+class Slice(NamedTuple):
+  """One slice in the cache.
+
+  Attributes:
+    name: of the scan, and for volumes of the plane and number.
+    patient: whose it is.
+    foreground: share of its pixels that show tissue.
+    position: along the plane, from 0 to 1; None in pictures.
+    path: of the cache entry.
+    row: of the slice in it.
+  """
+
+  name: str
+  patient: str
+  foreground: float
+  position: float | None
+  path: pathlib.Path
+  row: int
 
 
 @dataclasses.dataclass(frozen=True)
-class SliceFolder:
-  """The usable slices of one domain.
+class SliceSet:
+  """The slices of one domain.
 
   Attributes:
-    root: the folder.
-    names: file names relative to it, sorted.
-    white: what is shown white in a 16-bit picture: the folder's largest value.
-      In an 8-bit picture it is 255.
+    source: the folder, as the user named it.
+    size: sides of a slice, pixels.
+    slices: sorted by scan, plane and number.
+    scans: what is known of each entry of the cache they come from, by name:
+      'scaling', 'quantiles' and, of volumes, 'centers' and 'grid'.
+    content: changes when the files or what was made of them does.
     blank: how many slices were left out for lack of foreground.
     corrupt: how many files were left out because they cannot be decoded.
   """
 
-  root: pathlib.Path
-  names: Sequence[str]
-  white: int
+  source: str
+  size: int
+  slices: tuple[Slice, ...]
+  scans: dict[str, dict]
+  content: str
   blank: int = 0
   corrupt: int = 0
 
+  def __len__(self) -> int:
+    return len(self.slices)
+
   @property
   def patients(self) -> set[str]:
-    return {patient_of(name) for name in self.names}
+    return {each.patient for each in self.slices}
+
+  def load(self, index: int) -> np.ndarray:
+    """Slice `index`: [size, size] float32 in [-1, 1]."""
+    _, _, _, _, path, row = self.slices[index]
+    shape = (self.size, self.size)
+    offset = row * self.size * self.size * 4
+    # Mapped and let go again: thousands of scans would run out of handles.
+    mapped = np.memmap(path, np.float32, 'r', offset=offset, shape=shape)
+    return np.array(mapped)
 
   def fingerprint(self) -> str:
-    """Changes when the slices or their scale do, not when the folder moves."""
-    listing = '\n'.join([*self.names, str(self.white)])
-    return hashlib.sha256(listing.encode()).hexdigest()[:16]
+    """Changes when the slices do, not when their folder moves."""
+    return cache_lib.hash_text(
+      self.content, *(each[:4] for each in self.slices)
+    )[:16]
+
+  def scaling(self) -> intensity.Scaling:
+    """The domain's typical scaling: between scanner units and [-1, 1]."""
+    found = [
+      decode.load_scaling(each['scaling']) for each in self.scans.values()
+    ]
+    alike = [each for each in found if each.kind == found[0].kind]
+    return intensity.average(alike)
+
+  def quantiles(self) -> list[float]:
+    """The domain's typical distribution of foreground intensities, [-1, 1]."""
+    all_ = [each['quantiles'] for each in self.scans.values()]
+    return np.mean(all_, axis=0).tolist()
 
 
-def list_images(root: str | os.PathLike) -> list[pathlib.Path]:
-  """The image files under `root`, sorted by name, without opening them.
-
-  Raises:
-    UserError: if there is no such folder, nothing in it, or something that is
-      not an image. Hidden files and those an operating system leaves behind are
-      passed over.
-  """
-  root = pathlib.Path(root)
-  if not root.is_dir():
-    problem = 'is not a folder' if root.exists() else 'does not exist'
-    raise errors.UserError(f'{root} {problem}; name a folder of slices')
-  try:
-    files = sorted(
-      pathlib.Path(folder, name)
-      for folder, _, names in os.walk(root, onerror=_raise, followlinks=True)
-      for name in names
-      if not name.startswith('.') and name.lower() not in _SYSTEM_FILES
-    )
-  except OSError as error:
-    raise errors.UserError(
-      f'{error.filename} cannot be read: {error.strerror}'
-    ) from None
-  if not files:
-    raise errors.UserError(
-      f'{root} is empty; it should hold PNG, JPEG or TIFF slices'
-    )
-  for path in files:
-    if path.suffix.lower() not in png.SUFFIXES:
-      raise errors.UserError(
-        f'{path} is not a PNG, JPEG or TIFF image; move it out of the folder'
-      )
-  return files
-
-
-def scan(
-  root: str | os.PathLike,
+def open_slices(
+  source: str,
+  scans: Sequence[formats.Scan],
+  framing: decode.Framing,
   *,
-  min_foreground: float,
+  cache: pathlib.Path,
+  centers: Mapping[str, dict] | None = None,
   report: Callable[[int, int], None] = lambda done, total: None,
   warn: Callable[[str], None] = lambda message: None,
-) -> SliceFolder:
-  """Reads every slice under `root` once and keeps the usable ones.
+) -> SliceSet:
+  """Decodes scans, or finds them decoded.
 
   Args:
-    root: the folder, searched through all its subfolders.
-    min_foreground: a slice with a smaller share of foreground pixels is blank.
-      0 keeps all.
-    report: called with the slices done and their number.
-    warn: called with a line for each file that cannot be decoded.
+    source: what the user named, for messages.
+    scans: what was found there.
+    framing: how they become slices.
+    cache: folder that keeps what has been decoded.
+    centers: by name of a scan, where it is centred, as in `SliceSet.scans`;
+      others are centred about their head.
+    report: called with the files done and their number.
+    warn: called with a line for what a person should know.
 
   Raises:
-    UserError: as `list_images`, and if no slice is usable or more than 1 % of
-      the files cannot be decoded.
+    UserError: naming a file that cannot be used; or if more than 1 % of the
+      pictures are broken.
   """
-  root = pathlib.Path(root)
-  paths = list_images(root)
-  tops, levels, corrupt = {}, {}, []
-  for done, path in enumerate(paths):
-    report(done, len(paths))
-    try:
-      pixels = png.read_image(path)
-    except png.CorruptImageError as error:
-      warn(f'skipped, cannot be decoded: {error}')
-      corrupt.append(path)
-      continue
-    # White is known when all have been read; until then, the level that the
-    # wanted share of pixels reaches is kept.
-    tops[path] = int(pixels.max()) if pixels.dtype == np.uint16 else 0
-    rank = max(math.ceil(min_foreground * pixels.size), 1)
-    levels[path] = np.partition(pixels, -rank, axis=None)[-rank]
-  report(len(paths), len(paths))
-  check_corrupt(root, corrupt, len(paths))
-
-  white = max(tops.values())
-  names = [
-    str(path.relative_to(root))
-    for path, level in levels.items()
-    if min_foreground == 0
-    or level > _FOREGROUND * (255 if level.dtype == np.uint8 else white)
-  ]
-  if not names:
-    raise errors.UserError(
-      f'{root}: none of its {len(paths)} slices is usable, all are blank '
-      f'(foreground below {min_foreground:.0%}, see data.min_foreground)'
+  done, total = 0, sum(len(scan.paths) for scan in scans)
+  slices, known, contents, corrupt = [], {}, [], []
+  scans = sorted(scans, key=lambda scan: (_group(scan), scan.name))
+  groups = itertools.groupby(scans, key=_group)
+  for name, group in groups:
+    group = list(group)
+    report(done, total)
+    center = (centers or {}).get(name)
+    paths = [path for scan in group for path in scan.paths]
+    content = cache_lib.hash_files(cache, paths)
+    # Patients and slices are named after files, so names count as content.
+    key = cache_lib.hash_text(
+      decode.VERSION, framing, center, content, [scan.name for scan in group]
     )
-  return SliceFolder(
-    root=root,
-    names=tuple(names),
-    white=white,
-    blank=len(levels) - len(names),
+
+    def make(path, group=group, center=center, done=done):
+      if group[0].is_picture:
+        return decode.decode_pictures(
+          path, group, framing, lambda more: report(done + more, total)
+        )
+      return decode.decode_volume(path, group[0], framing, center)
+
+    path, facts = cache_lib.fetch(cache, key, make)
+    for note in facts['notes']:
+      warn(note)
+    corrupt += facts['corrupt']
+    if facts['slices']:
+      contents.append(key)
+      known[name] = facts
+      slices += (
+        Slice(*each, path, row) for row, each in enumerate(facts['slices'])
+      )
+    done += len(paths)
+  report(total, total)
+  if len(corrupt) > MAX_CORRUPT * total:
+    raise errors.UserError(
+      f'{source}: {len(corrupt)} of {total} files cannot be decoded, the first '
+      f'is {corrupt[0]}; replace or remove them'
+    )
+  return SliceSet(
+    source=source,
+    size=framing.size,
+    slices=tuple(slices),
+    scans=known,
+    content=cache_lib.hash_text(contents),
     corrupt=len(corrupt),
   )
 
 
-def check_corrupt(root: pathlib.Path, corrupt: Sequence, total: int):
-  """Raises `UserError` if more than 1 % of `total` files are corrupt."""
-  if len(corrupt) > MAX_CORRUPT * total:
-    raise errors.UserError(
-      f'{root}: {len(corrupt)} of {total} files cannot be decoded, '
-      f'the first is {corrupt[0]}; replace or remove them'
-    )
-
-
-def load_slice(folder: SliceFolder, name: str, *, size: int) -> np.ndarray:
-  """One slice in the network's scale.
-
-  It is padded with black to a square about its centre, so that nothing is
-  squashed, then resized with antialiased bicubic interpolation.
+def select(
+  slices: SliceSet,
+  *,
+  min_foreground: float,
+  slice_range: tuple[float, float] = (0.0, 1.0),
+) -> SliceSet:
+  """Those slices that show enough of a head.
 
   Args:
-    folder: the slice's.
-    name: one of `folder.names`.
-    size: of the result's sides, pixels.
-
-  Returns:
-    [size, size] float32 in [-1, 1]; black is -1, white is 1.
+    slices: all.
+    min_foreground: those with a smaller share of foreground are blank.
+    slice_range: what part of every volume to take, shares along its plane.
 
   Raises:
-    CorruptImageError: if the file cannot be decoded.
+    UserError: if none is left.
   """
-  pixels = png.read_image(folder.root / name)
-  white = 255 if pixels.dtype == np.uint8 else folder.white
-  height, width = pixels.shape
-  side = max(height, width)
-  top, left = (side - height) // 2, (side - width) // 2
-  square = np.zeros((side, side), np.float32)
-  square[top : top + height, left : left + width] = pixels
-  if side != size:
-    resized = Image.fromarray(square).resize((size, size), Image.BICUBIC)
-    square = np.asarray(resized)
-  return np.clip(square * (2.0 / white) - 1.0, -1.0, 1.0, dtype=np.float32)
+  low, high = slice_range
+  within = [
+    each
+    for each in slices.slices
+    if each.position is None or low <= each.position <= high
+  ]
+  kept = tuple(each for each in within if each.foreground >= min_foreground)
+  if not kept:
+    raise errors.UserError(
+      f'{slices.source}: none of its {len(slices)} slices is usable, all are '
+      f'blank (foreground below {min_foreground:.0%}, data.min_foreground) or '
+      'outside data.slice_range'
+    )
+  return dataclasses.replace(slices, slices=kept, blank=len(within) - len(kept))
 
 
-def patient_of(name: str) -> str:
-  """Whose slice a file is: its subfolder, else its name up to the slice number.
-
-  'anna/t1_004.png' is of 'anna', 'patient07_z036.png' and
-  'patient07_slice-036.png' are of 'patient07'.
-  """
-  path = pathlib.PurePath(name)
-  if path.parent.parts:
-    return str(path.parent)
-  return re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', path.stem) or path.stem
-
-
-def _raise(error):
-  raise error
+def _group(scan):
+  """Pictures of one folder share their white; any other scan is alone."""
+  return str(scan.paths[0].parent) if scan.is_picture else scan.name

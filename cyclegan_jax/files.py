@@ -1,0 +1,27 @@
+"""Files written whole or not at all."""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+
+@contextlib.contextmanager
+def replace_file(path: pathlib.Path):
+  """Yields a temporary path that becomes `path` if nothing goes wrong."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  # A folder of its own, so that the name, and with it the suffix, is the same.
+  with tempfile.TemporaryDirectory(
+    prefix=f'.partial-{path.name}-', dir=path.parent
+  ) as folder:
+    partial = pathlib.Path(folder, path.name)
+    yield partial
+    os.replace(partial, path)
+
+
+def write_json(path: pathlib.Path, content: Any):
+  """Writes what JSON can hold."""
+  with replace_file(path) as partial:
+    partial.write_text(json.dumps(content, indent=2) + '\n')

@@ -1,0 +1,135 @@
+"""Scanner units to the network's [-1, 1] and back.
+
+A scaling is a monotone piecewise linear map, so it is exactly invertible over
+the whole range it was fitted on: nothing a scan holds is clipped away. It is
+fitted to a volume, never to a slice, so that slices of one head keep their
+relation.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+
+from cyclegan_jax import errors
+
+KINDS = ('percentile', 'zscore', 'minmax', 'window')
+
+# Most of the range is for the tissue; the ends are left to rare extremes.
+_ENDS = (-1.0, -0.98, 0.95, 1.0)
+# A foreground voxel is above this share of the way from air to the brightest.
+_FOREGROUND = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+  """Corresponding knots of scanner units and network units.
+
+  Attributes:
+    kind: one of `KINDS`, or 'white' for pictures.
+    intensities: scanner units, not decreasing.
+    units: in [-1, 1], increasing, as many.
+    background: scanner units of what surrounds the head.
+    foreground: above it lies tissue.
+  """
+
+  kind: str
+  intensities: tuple[float, ...]
+  units: tuple[float, ...]
+  background: float
+  foreground: float
+
+  @property
+  def bright(self) -> float:
+    """Scanner units of the brightest tissue, rare extremes left out."""
+    return self.intensities[-2 if len(self.units) == len(_ENDS) else -1]
+
+
+def fit_scaling(
+  voxels: np.ndarray,
+  kind: str = 'percentile',
+  *,
+  window: tuple[float, float] = (0.0, 0.0),
+) -> Scaling:
+  """Fits a scaling to one volume.
+
+  'percentile': the 0.5th percentile of all voxels (air) and the 99.5th of the
+  foreground span nearly all of the range, what lies beyond them the rest.
+  'zscore': three standard deviations about the mean of the foreground span
+  it. 'minmax': the extremes are -1 and 1. 'window': `window` is -1 and 1
+  whatever the volume, and what lies outside is clipped: for CT, in HU.
+
+  The foreground is what lies above a tenth of the way from the 0.5th to the
+  99.5th percentile of all voxels.
+
+  Args:
+    voxels: finite, any shape and real type.
+    kind: one of `KINDS`.
+    window: lowest and highest intensity, for the kind 'window'.
+
+  Raises:
+    UserError: if all voxels are equal.
+  """
+  values = np.asarray(voxels).ravel()
+  least, most = float(values.min()), float(values.max())
+  if least == most:
+    raise errors.UserError(
+      f'every voxel is {least:g}: there is nothing to see in it'
+    )
+  air, bright = (float(x) for x in np.percentile(values, (0.5, 99.5)))
+  if air == bright:  # a few bright voxels in a sea of one value
+    air, bright = least, most
+  foreground = air + _FOREGROUND * (bright - air)
+  tissue = values[values > foreground]
+  if kind == 'window':
+    low, high = map(float, window)
+    return Scaling(
+      kind, (low, high), (-1.0, 1.0), max(air, low), max(foreground, low)
+    )
+  if kind == 'minmax':
+    return Scaling(kind, (least, most), (-1.0, 1.0), air, foreground)
+  if kind == 'percentile':
+    low, high = air, float(np.percentile(tissue, 99.5))
+  elif kind == 'zscore':
+    mean, std = tissue.mean(dtype=float), tissue.std(dtype=float)
+    low, high = mean - 3 * std, mean + 3 * std
+  else:
+    raise ValueError(f'kind {kind!r} is none of {", ".join(KINDS)}')
+  # Knots stay in order when the extremes lie within low and high.
+  knots = (min(least, low), low, high, max(most, high))
+  return Scaling(kind, tuple(map(float, knots)), _ENDS, air, foreground)
+
+
+def scale_to_white(white: float) -> Scaling:
+  """Of a picture: 0 is black, `white` is white."""
+  return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0, 0.1 * white)
+
+
+def to_unit(voxels: np.ndarray, scaling: Scaling) -> np.ndarray:
+  """Scanner units as float32 in [-1, 1]."""
+  unit = np.interp(voxels, scaling.intensities, scaling.units)
+  return unit.astype(np.float32)
+
+
+def from_unit(images: np.ndarray, scaling: Scaling) -> np.ndarray:
+  """The inverse of `to_unit`: float32 scanner units, clipped to its range."""
+  voxels = np.interp(images, scaling.units, scaling.intensities)
+  return voxels.astype(np.float32)
+
+
+def average(scalings: Sequence[Scaling]) -> Scaling:
+  """The typical scaling of a domain: the median of every knot.
+
+  Args:
+    scalings: of one kind, one a volume.
+  """
+
+  def median(values):
+    return np.median(np.array(values, float), axis=0).tolist()
+
+  return dataclasses.replace(
+    scalings[0],
+    intensities=tuple(median([each.intensities for each in scalings])),
+    background=median([each.background for each in scalings]),
+    foreground=median([each.foreground for each in scalings]),
+  )

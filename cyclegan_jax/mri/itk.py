@@ -1,0 +1,126 @@
+"""NRRD and MetaImage, through SimpleITK."""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import volume as volume_lib
+
+SUFFIXES = ('.nrrd', '.nhdr', '.mha', '.mhd')
+_SPACE = (b'space:', b'space directions:', b'space origin:')
+# ITK's axes are DICOM's: x to the patient's left, y to posterior.
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
+  """Reads one scan in its stored type.
+
+  Args:
+    path: of a file with one of `SUFFIXES`.
+    index: which volume of a 4-D file.
+
+  Raises:
+    UserError: if it cannot be read, or is no 3-D scan.
+  """
+  sitk.ProcessObject.SetGlobalWarningDisplay(False)
+  try:
+    image = sitk.ReadImage(str(path))
+  except RuntimeError as error:
+    reason = str(error).strip().splitlines()[-1].strip()
+    raise errors.UserError(f'{path} cannot be read: {reason}') from None
+  if image.GetNumberOfComponentsPerPixel() > 1:
+    raise errors.UserError(
+      f'{path} holds {image.GetNumberOfComponentsPerPixel()} values a voxel; '
+      'save one of them as a scan of its own'
+    )
+  voxels = sitk.GetArrayFromImage(image).T  # ITK's arrays are [K, J, I]
+  voxels = voxels[volume_lib.select_volume(path, voxels.shape, index)]
+  size = image.GetDimension()
+  direction = np.reshape(image.GetDirection(), (size, size))[:3, :3]
+  geometry = (
+    image.GetOrigin()[:3],
+    image.GetSpacing()[:3],
+    tuple(direction.ravel().tolist()),
+    _read_lines(path) if size == 3 else (),
+  )
+  affine = np.eye(4)
+  affine[:3, :3] = direction * image.GetSpacing()[:3]
+  affine[:3, 3] = image.GetOrigin()[:3]
+  return volume_lib.Volume(
+    voxels=voxels, affine=_LPS_TO_RAS @ affine, header=_Geometry(*geometry)
+  )
+
+
+def write(
+  path: pathlib.Path,
+  voxels: np.ndarray,
+  like: volume_lib.Volume,
+  provenance: volume_lib.Provenance,
+):
+  """Writes voxels [I, J, K] on the grid of `like`.
+
+  Raises:
+    UserError: if the grid of `like` is sheared.
+  """
+  image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
+  geometry = like.header
+  if not isinstance(geometry, _Geometry):
+    geometry = _from_affine(path, like.affine)
+  image.SetOrigin(geometry.origin)
+  image.SetSpacing(geometry.spacing)
+  image.SetDirection(geometry.direction)
+  image.SetMetaData('Comment', provenance.description)
+  nrrd = path.suffix.lower() == '.nrrd'
+  sitk.WriteImage(image, str(path), useCompression=nrrd)
+  if nrrd and geometry.lines:
+    _restore_lines(path, geometry.lines)
+
+
+class _Geometry(NamedTuple):
+  """Origin, spacing and direction, LPS, as ITK gave them.
+
+  `lines` are those of an NRRD header that say the same, in its own words: ITK
+  takes directions and spacing apart and multiplies them again, which moves the
+  last bit.
+  """
+
+  origin: tuple[float, ...]
+  spacing: tuple[float, ...]
+  direction: tuple[float, ...]
+  lines: tuple[bytes, ...] = ()
+
+
+def _read_lines(path):
+  if path.suffix.lower() != '.nrrd':
+    return ()
+  header, _, _ = path.read_bytes().partition(b'\n\n')
+  return tuple(
+    line.rstrip() for line in header.split(b'\n') if line.startswith(_SPACE)
+  )
+
+
+def _restore_lines(path, lines):
+  header, gap, data = path.read_bytes().partition(b'\n\n')
+  kept = [line for line in header.split(b'\n') if not line.startswith(_SPACE)]
+  path.write_bytes(b'\n'.join([*kept, *lines]) + gap + data)
+
+
+def _from_affine(path, affine):
+  lps = _LPS_TO_RAS @ affine
+  spacing = np.linalg.norm(lps[:3, :3], axis=0)
+  # float32 affines are orthonormal only nearly, which ITK refuses
+  left, _, right = np.linalg.svd(lps[:3, :3] / spacing)
+  direction = left @ right
+  if not np.allclose(direction * spacing, lps[:3, :3], atol=1e-3):
+    raise errors.UserError(
+      f'{path}: its source has a sheared grid, which this format cannot hold; '
+      'write .nii.gz instead'
+    )
+  return _Geometry(
+    tuple(lps[:3, 3].tolist()),
+    tuple(spacing.tolist()),
+    tuple(direction.ravel().tolist()),
+  )

@@ -1,0 +1,213 @@
+"""The scans of a folder: found, named, told apart by patient and paired."""
+
+import collections
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import glob
+import os
+import pathlib
+import re
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import formats
+
+_MAGIC = re.compile(r'[*?[]')
+# What is left of a name when the contrast is taken off its end.
+_CONTRAST = re.compile(
+  r'[-_. ](t1|t1w|t1c|t1ce|t1gd|t1n|t2|t2w|t2f|flair|pd|pdw|ct|cbct|mr|mri|swi|'
+  r'adc|dwi)$',
+  re.IGNORECASE,
+)
+
+_ANYBODY = re.compile(
+  r'(slice|image|images|img|im|scan|series|z|s|x|t1|t1w|t2|t2w|flair|pd|ct|mr|'
+  r'mri|axial|coronal|sagittal)?[-_ ]?\d*',
+  re.IGNORECASE,
+)
+
+
+def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
+  """Every scan of a file, a folder with all its subfolders, or a pattern.
+
+  Files of other kinds, hidden ones and what an operating system leaves behind
+  are passed over.
+
+  Args:
+    source: such as 'scans', 'scans/anna.nii.gz' or 'scans/*/T1.nii.gz'; `**`
+      stands for any number of folders.
+
+  Returns:
+    Sorted by name.
+
+  Raises:
+    UserError: if there is nothing, or nothing that is a scan.
+  """
+  root, files = _list_files(source)
+  scans, others = [], []
+  for path in files:
+    module = formats.MODULES.get(formats.suffix_of(path))
+    if module:
+      name = str(path.relative_to(root))
+      name = name[: len(name) - len(formats.suffix_of(path))]
+      scans.append(
+        formats.Scan(
+          pathlib.PurePath(name).as_posix(), patient_of(name), (path,), module
+        )
+      )
+    else:
+      others.append(path)
+  scans += _find_series(root, others)
+  if not scans:
+    _refuse_strangers(source, files)
+  if files == [pathlib.Path(source)] and not is_person(scans[0].patient):
+    # Of the one file anna/T1.nii.gz only the folder tells whose it is.
+    patient = files[0].absolute().parent.name
+    scans[0] = dataclasses.replace(scans[0], patient=patient)
+  names = collections.Counter(scan.name for scan in scans)
+  for row, scan in enumerate(scans):  # anna.png beside anna.nii
+    if names[scan.name] > 1 and scan.module != 'dicom':
+      name = scan.name + formats.suffix_of(scan.paths[0])
+      scans[row] = dataclasses.replace(scan, name=name)
+  return sorted(scans, key=lambda scan: scan.name)
+
+
+def check_source(source: str | os.PathLike):
+  """Raises `UserError` at once if `find_scans` would; opens hardly a file."""
+  _, files = _list_files(source)
+  for path in files:
+    if formats.suffix_of(path) in formats.MODULES:
+      return
+  dicom = formats.load('dicom')
+  if not any(dicom.is_dicom(path) for path in files):
+    _refuse_strangers(source, files)
+
+
+def pair_scans(
+  scans_a: Sequence[formats.Scan], scans_b: Sequence[formats.Scan]
+) -> list[tuple[formats.Scan, formats.Scan]]:
+  """Scans of the same: by name; else of a patient who has one in each.
+
+  Returns:
+    Pairs, the second under the name of the first.
+  """
+  by_name = {scan.name: scan for scan in scans_b}
+  pairs, alone = [], []
+  for scan in scans_a:
+    if scan.name in by_name:
+      pairs.append((scan, by_name.pop(scan.name)))
+    else:
+      alone.append(scan)
+  for scan in alone:
+    same = [s for s in alone if s.patient == scan.patient]
+    others = [s for s in by_name.values() if s.patient == scan.patient]
+    if len(same) == len(others) == 1:
+      pairs.append((scan, dataclasses.replace(others[0], name=scan.name)))
+  return sorted(pairs, key=lambda pair: pair[0].name)
+
+
+def patient_of(name: str) -> str:
+  """Whose scan a file is, told from its path below the folder named.
+
+  A part like BIDS' 'sub-01' decides; else the first folder; else the file's
+  name without its slice number and contrast: 'anna/T1', 'anna_T1',
+  'anna_z036' and 'anna_slice-036' are all of 'anna'.
+  """
+  path = pathlib.PurePath(name)
+  for part in path.parts:
+    subject = re.match(r'sub-[A-Za-z0-9]+', part)
+    if subject:
+      return subject.group()
+  if len(path.parts) > 1:
+    return path.parts[0]
+  stem = path.name
+  suffix = formats.suffix_of(stem)
+  if suffix in formats.MODULES:
+    stem = stem[: len(stem) - len(suffix)]
+  stem = re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', stem) or stem
+  return _CONTRAST.sub('', stem)
+
+
+def is_person(patient: str) -> bool:
+  """Whether the name tells a person apart: 'slice' and '0017' do not."""
+  return not _ANYBODY.fullmatch(patient)
+
+
+def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
+  """The folder that names are relative to, and all files, sorted."""
+  text = os.fspath(source)
+  if _MAGIC.search(text) and not os.path.exists(text):
+    parts = pathlib.PurePath(text).parts
+    fixed = next(i for i, part in enumerate(parts) if _MAGIC.search(part))
+    root = pathlib.Path(*parts[:fixed])
+    found = [pathlib.Path(path) for path in glob.glob(text, recursive=True)]
+    if not found:
+      raise errors.UserError(f'nothing matches {text}')
+  else:
+    root = pathlib.Path(text)
+    if not root.exists():
+      raise errors.UserError(f'{root} does not exist; name a folder of scans')
+    if root.is_file():
+      return root.parent, [root]
+    found = [root]
+  try:
+    files = sorted(set(_walk(found)))
+  except OSError as error:
+    raise errors.UserError(
+      f'{error.filename} cannot be read: {error.strerror}'
+    ) from None
+  if not files:
+    raise errors.UserError(
+      f'{source} is empty; it should hold {formats.KNOWN} scans'
+    )
+  return root, files
+
+
+def _walk(found) -> Iterator[pathlib.Path]:
+  for path in found:
+    if path.is_file():
+      yield path
+      continue
+    for folder, _, names in os.walk(path, onerror=_raise, followlinks=True):
+      for name in names:
+        junk = name.startswith('.') or name.lower() in (
+          'thumbs.db',
+          'desktop.ini',
+        )
+        if not junk:
+          yield pathlib.Path(folder, name)
+
+
+def _find_series(root, paths: Sequence[pathlib.Path]) -> list[formats.Scan]:
+  """The DICOM series among files; each is named after its folder."""
+  if not paths:
+    return []
+  dicom = formats.load('dicom')
+  series = dicom.find_series([path for path in paths if dicom.is_dicom(path)])
+  names = []
+  for each in series:
+    folder = each.paths[0].parent.relative_to(root).as_posix()
+    names.append('' if folder == '.' else folder)
+  scans = []
+  for number, (each, name) in enumerate(zip(series, names, strict=True), 1):
+    shared = names.count(name) > 1
+    if name and not shared:
+      full, patient = name, patient_of(f'{name}/x')
+    else:  # several series in one folder: told apart by their description
+      label = re.sub(r'[^A-Za-z0-9]+', '_', each.description).strip('_')
+      label = f'series{number:02d}' + (f'_{label}' if label else '')
+      full = f'{name}/{label}' if name else label
+      patient = patient_of(f'{name}/x') if name else each.patient or label
+    scans.append(formats.Scan(full, patient, tuple(each.paths), 'dicom'))
+  return scans
+
+
+def _refuse_strangers(source, files):
+  raise errors.UserError(
+    f'{source} holds no scan: none of its {len(files)} files is '
+    f'{formats.KNOWN}; the first is {files[0].name}'
+  )
+
+
+def _raise(error):
+  raise error

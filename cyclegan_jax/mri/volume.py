@@ -1,0 +1,140 @@
+"""A scan in memory, and its slices along an anatomical plane.
+
+World coordinates are millimetres in the patient, RAS+ as in NIfTI: x to the
+patient's right, y to anterior, z up (DICOM's are LPS; its reader converts).
+
+A slice is shown in the radiological convention: axial and coronal ones with the
+patient's right at the left of the picture; axial ones with anterior at the top,
+coronal and sagittal ones with superior at the top; sagittal ones with anterior
+at the left. Slices run from inferior to superior (axial), from posterior to
+anterior (coronal), from the patient's left to the right (sagittal).
+"""
+
+import dataclasses
+from typing import Any
+
+from nibabel import affines
+from nibabel import orientations
+import numpy as np
+
+from cyclegan_jax import errors
+
+PLANES = {  # of the axes [slice, row, column]: the side each one runs towards
+  'axial': 'SPL',
+  'coronal': 'AIL',
+  'sagittal': 'RIP',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+  """One scan as its file holds it.
+
+  Attributes:
+    voxels: [I, J, K] in the file's order and the scanner's units.
+    affine: [4, 4], voxel index to mm, RAS+.
+    header: what the reader wants its own writer to have; opaque to all others.
+    measured: whether the affine is known; pictures and arrays have none, theirs
+      makes [I, J, K] the axial [slice, row, column] with voxels of 1 mm.
+    notes: what a person should know of how the file was read, a line each.
+  """
+
+  voxels: np.ndarray
+  affine: np.ndarray
+  header: Any = None
+  measured: bool = True
+  notes: tuple[str, ...] = ()
+
+  @property
+  def spacing(self) -> tuple[float, float, float]:
+    """Millimetres between voxels along the axes of `voxels`."""
+    return tuple(affines.voxel_sizes(self.affine).tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+  """What a synthetic scan says of itself, in its header and beside it.
+
+  Attributes:
+    source: name of the contrast it was made from.
+    target: name of the contrast it imitates.
+    details: model, checkpoint, version and the like, for people and programs.
+  """
+
+  source: str
+  target: str
+  details: dict[str, Any]
+
+  @property
+  def description(self) -> str:
+    """One line of at most 64 characters, as DICOM allows."""
+    line = f'SYNTHETIC {self.target} from {self.source}, not for diagnosis'
+    if len(line) > 64:
+      line = 'SYNTHETIC, not for diagnosis'
+    return line
+
+
+def display_affine() -> np.ndarray:
+  """The affine under which [I, J, K] is the axial [slice, row, column]."""
+  ornt = orientations.axcodes2ornt(PLANES['axial'])
+  codes = orientations.ornt_transform(orientations.axcodes2ornt('RAS'), ornt)
+  return orientations.inv_ornt_aff(codes, (1, 1, 1))
+
+
+def to_plane(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
+  """Voxels [I, J, K] as slices [S, H, W] of a plane; a view, nothing is lost.
+
+  An oblique grid is taken along the nearest anatomical axes.
+  """
+  return orientations.apply_orientation(array, _turn(affine, plane))
+
+
+def from_plane(
+  slices: np.ndarray, affine: np.ndarray, plane: str
+) -> np.ndarray:
+  """The inverse of `to_plane`, to the voxel: [S, H, W] to [I, J, K]."""
+  back = orientations.ornt_transform(
+    orientations.axcodes2ornt(PLANES[plane]),
+    orientations.io_orientation(affine),
+  )
+  return orientations.apply_orientation(slices, back)
+
+
+def plane_spacing(affine: np.ndarray, plane: str) -> tuple[float, float, float]:
+  """Millimetres between slices, rows and columns of a plane."""
+  axes = np.argsort(_turn(affine, plane)[:, 0])
+  return tuple(affines.voxel_sizes(affine)[axes].tolist())
+
+
+def select_volume(path, shape, index: int | None) -> tuple:
+  """What to take of an array with this shape: one 3-D scan.
+
+  Raises:
+    UserError: if it holds several and none is chosen, or fewer dimensions.
+  """
+  extra = int(np.prod(shape[3:], dtype=int))
+  if len(shape) < 3:
+    raise errors.UserError(
+      f'{path} has {len(shape)} dimensions, {shape}; a scan has three'
+    )
+  if 0 in shape:
+    raise errors.UserError(f'{path} is empty: its shape is {shape}')
+  if len(shape) == 3 or extra == 1 and not index:
+    return (...,)
+  if index is None:
+    raise errors.UserError(
+      f'{path} holds {extra} volumes, its shape is {shape}; choose one by '
+      'number from 0, with --config.data.volume=0 (train) or --volume=0'
+    )
+  if not 0 <= index < extra:
+    raise errors.UserError(
+      f'{path} holds {extra} volumes, numbered from 0; there is no {index}'
+    )
+  return (..., *np.unravel_index(index, shape[3:], order='F'))
+
+
+def _turn(affine, plane):
+  return orientations.ornt_transform(
+    orientations.io_orientation(affine),
+    orientations.axcodes2ornt(PLANES[plane]),
+  )
