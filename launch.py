@@ -3,6 +3,9 @@
   python launch.py --config=configs/quickstart.py
   python launch.py --config=configs/t1t2.py --config.data.train_a=DIR_A \
       --config.data.train_b=DIR_B --workdir=W
+  python launch.py --mode=translate --workdir=W --direction=ab --source=IN \
+      --target=OUT
+  python launch.py --mode=evaluate --workdir=W --source_a=DIR --source_b=DIR
 
 Exit status: 0 done; 2 a mistake in a flag, a path or a file, told in one line;
 1 anything else that stopped the run, the cause in the last line.
@@ -21,8 +24,17 @@ from ml_collections import config_flags
 from cyclegan_jax import checks
 from cyclegan_jax import errors
 
-# The module is imported when its mode is known: JAX takes seconds to import.
-MODES = {'train': 'cyclegan_jax.train'}
+# Modes and the flags they take besides --workdir. A mode's module, of the same
+# name, is imported when it is known: JAX takes seconds to import.
+MODES = {
+  'train': ('config',),
+  'translate': (
+    *('direction', 'source', 'target', 'planes', 'volume', 'voxel_type'),
+    *('batch_size', 'overwrite', 'preview'),
+  ),
+  'evaluate': ('source_a', 'source_b', 'volume', 'batch_size'),
+}
+REQUIRED = ('config', 'direction', 'source', 'target')
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A recipe, such as configs/quickstart.py.', lock_config=True
@@ -31,6 +43,23 @@ _MODE = flags.DEFINE_enum('mode', 'train', list(MODES), 'What to do.')
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Where the run is kept. Default: runs/<config name>.'
 )
+flags.DEFINE_enum(
+  'direction', None, ['ab', 'ba'], 'ab: domain a to b, as in the config.'
+)
+flags.DEFINE_string('source', None, 'A scan, or a folder of scans.')
+flags.DEFINE_string('target', None, 'A file, or a folder, to write to.')
+flags.DEFINE_list(
+  'planes', None, 'Average over these, such as axial,coronal,sagittal.'
+)
+flags.DEFINE_integer('volume', -1, 'Which volume of 4-D files, from 0.')
+flags.DEFINE_enum(
+  'voxel_type', 'float32', ['float32', 'input'], 'Of the voxels written.'
+)
+flags.DEFINE_integer('batch_size', 4, 'Slices at a time.', lower_bound=1)
+flags.DEFINE_bool('overwrite', False, 'Replace translations that exist.')
+flags.DEFINE_bool('preview', False, 'Draw every translation in three planes.')
+flags.DEFINE_string('source_a', None, 'Scans of domain a; default: data.test_a')
+flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -39,9 +68,9 @@ def parse(argv: list[str]) -> list[str]:
     rest = flags.FLAGS(argv)
     if len(rest) > 1:
       _refuse(f'stray word {rest[1]!r}: flags are written --name=value')
-    if _CONFIG.value is None:
-      _refuse('name a recipe, such as --config=configs/quickstart.py')
-    _CONFIG.value.to_dict()  # an absent file is noticed only here
+    _check_flags(_MODE.value)
+    if _CONFIG.value is not None:
+      _CONFIG.value.to_dict()  # an absent file is noticed only here
   except (AttributeError, KeyError) as error:
     # "'name'", perhaps with a line: Did you mean "other" instead of "name"?
     # inside an AttributeError it is the argument of a KeyError.
@@ -63,22 +92,39 @@ def parse(argv: list[str]) -> list[str]:
 def main(argv):
   del argv
   logging.set_verbosity(logging.WARNING)  # libraries tell every rename
-  config = _CONFIG.value
-  recipe = config_flags.get_config_filename(flags.FLAGS['config'])
-  workdir = _WORKDIR.value or os.path.join('runs', pathlib.Path(recipe).stem)
+  mode, workdir = _MODE.value, _WORKDIR.value
+  arguments = {name: flags.FLAGS[name].value for name in MODES[mode]}
   try:
-    checks.check(config, workdir)
-    mode = importlib.import_module(MODES[_MODE.value])
-    getattr(mode, _MODE.value)(config, workdir)
+    if mode == 'train':
+      recipe = config_flags.get_config_filename(flags.FLAGS['config'])
+      workdir = workdir or os.path.join('runs', pathlib.Path(recipe).stem)
+      checks.check_training(_CONFIG.value, workdir)
+    else:
+      checks.check_inference(workdir, arguments)
+    module = importlib.import_module(f'cyclegan_jax.{mode}')
+    getattr(module, mode)(workdir=workdir, **arguments)
   except errors.UserError as error:
     _refuse(error)
-  except (errors.Interrupted, FloatingPointError) as error:
+  except (errors.Interrupted, errors.Incomplete, FloatingPointError) as error:
     sys.exit(f'launch.py: {error}')
   except KeyboardInterrupt:
     sys.exit(
       'launch.py: interrupted; the same command resumes from the last '
       'checkpoint, if there is one'
     )
+
+
+def _check_flags(mode):
+  if mode != 'train' and _WORKDIR.value is None:
+    _refuse(f'--mode={mode} needs --workdir=W, the folder of a run')
+  for name in MODES[mode]:
+    if name in REQUIRED and flags.FLAGS[name].value is None:
+      hint = ', such as configs/quickstart.py' * (name == 'config')
+      _refuse(f'--mode={mode} needs --{name}=...{hint}')
+  others = {name for names in MODES.values() for name in names}
+  for name in sorted(others - set(MODES[mode])):
+    if flags.FLAGS[name].present:
+      _refuse(f'--{name} has no meaning with --mode={mode}')
 
 
 def _refuse(error):

@@ -27,25 +27,42 @@ def get_config() -> ml_collections.ConfigDict:
   config.parallel = 'pmap'
 
   config.data = ml_collections.ConfigDict()
-  # Folders of PNG, JPEG or TIFF slices, 8- or 16-bit, searched through their
-  # subfolders. Colour becomes luminance. A slice is padded with black to a
-  # square, never squashed, then resized (bicubic) to image_size. Both empty:
-  # the embedded simulated heads.
+  # Folders of scans, searched through their subfolders, or patterns such as
+  # 'scans/*/T1.nii.gz': NIfTI, DICOM, NRRD, MetaImage, .npy, PNG, JPEG, TIFF.
+  # Nothing is squashed. Both empty: the embedded simulated heads.
   config.data.train_a = ''
   config.data.train_b = ''
-  # Held-out slices; the same file name in both is a pair that is scored.
+  # Held-out scans of other people; the same name, or the same patient, in both
+  # is a pair that is scored.
   config.data.test_a = ''
   config.data.test_b = ''
-  # Slices with a smaller share of pixels above 10 % of white are left out of
-  # training: blank images teach nothing.
+  # Slices with a smaller share of foreground pixels are left out of training:
+  # blank images teach nothing.
   config.data.min_foreground = 0.02
-  # Train on random crops of slices resized to zoom * image_size; 1: no crop.
+  # Which part of each volume to train on, as shares of its slices: (0.3, 0.8).
+  config.data.slice_range = (0.0, 1.0)
+  # Along which planes volumes are sliced: 'axial', 'coronal', 'sagittal'.
+  config.data.planes = ('axial',)
+  # Millimetres between the pixels the networks see. A slice is resampled to it,
+  # then padded or cropped about the head to image_size. Pictures, whose spacing
+  # is not known, are padded to a square and resized to image_size instead.
+  config.data.spacing = 1.0
+  # How a volume's intensities become [-1, 1], fitted to each volume:
+  # 'percentile' of the foreground, 'zscore', 'minmax', or 'window': fixed, in
+  # the scanner's units, for CT. Pictures have black and white.
+  config.data.intensity_a = 'percentile'
+  config.data.intensity_b = 'percentile'
+  config.data.window_a = (-1000.0, 1000.0)
+  config.data.window_b = (-1000.0, 1000.0)
+  # Which volume of 4-D files, from 0; -1 refuses such files.
+  config.data.volume = -1
+  # Train on random crops of slices made zoom times as large; 1: no crop.
   # The flip, left-right with probability one half, is always on.
   config.data.zoom = 1.0
   # Threads that read ahead.
   config.data.threads = 1
-  # Where the simulated heads are kept for the next run; empty: the user's
-  # cache folder.
+  # Where decoded slices and simulated heads are kept for the next run; empty:
+  # the user's cache folder. It can be deleted at any time.
   config.data.cache = ''
 
   config.phantom = ml_collections.ConfigDict()

@@ -21,6 +21,7 @@ from configs import default
 def get_config():
   config = default.get_config()
   config.image_size = 64
+  config.data.spacing = 4.0
   config.num_epochs = 20
   config.decay_epochs = 10
   with config.unlocked():

@@ -11,6 +11,7 @@ from configs import default
 def get_config():
   config = default.get_config()
   config.image_size = 32
+  config.data.spacing = 8.0
   config.num_epochs = 2
   config.decay_epochs = 1
   config.phantom.people = 2

@@ -13,12 +13,16 @@ import optax
 from cyclegan_jax import errors
 from cyclegan_jax import models
 from cyclegan_jax import optimizers
+from cyclegan_jax import pairs
 from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
+from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import phantom
+from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
+_SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
 _GENERATORS = {'unet': models.UNet, 'resnet': models.ResNet}
 
 
@@ -32,16 +36,28 @@ class Data:
     simulated: whether these are the embedded heads.
   """
 
-  train: dict[str, slices.SliceFolder]
-  pairs: dict[str, slices.SliceFolder] | None
+  train: dict[str, slices.SliceSet]
+  pairs: dict[str, slices.SliceSet] | None
   simulated: bool
 
   def fingerprints(self) -> dict[str, str]:
-    return {name: folder.fingerprint() for name, folder in self.train.items()}
+    return {domain: each.fingerprint() for domain, each in self.train.items()}
+
+  def intensities(self) -> dict[str, dict]:
+    """Of each domain what its scans typically hold: see `slices.SliceSet`."""
+    return {
+      domain: {
+        'scaling': dataclasses.asdict(each.scaling()),
+        'quantiles': each.quantiles(),
+      }
+      for domain, each in self.train.items()
+    }
 
 
 def open_data(config: ml_collections.ConfigDict) -> Data:
-  """Reads the folders of a config once, or makes the simulated heads.
+  """Opens the scans of a config, or makes the simulated heads.
+
+  They are decoded on first use, and kept for later runs.
 
   Raises:
     UserError: for folders and files that cannot be used.
@@ -49,34 +65,71 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
   simulated = not config.data.train_a
   if simulated:
     root = _make_phantom(config)
-    folders = {
-      name: root / name for name in ('train_a', 'train_b', 'test_a', 'test_b')
-    }
+    sources = {name: str(root / name) for name in _SOURCES}
   else:
-    folders = {
-      name: config.data[name]
-      for name in ('train_a', 'train_b', 'test_a', 'test_b')
-      if config.data[name]
-    }
+    sources = {name: config.data[name] for name in _SOURCES}
+  found = {
+    name: scans.find_scans(source) for name, source in sources.items() if source
+  }
+  if not simulated:
+    pairs.check_patients(found, warn=screen.say)
 
-  def scan(name, min_foreground):
-    return slices.scan(
-      folders[name],
-      min_foreground=min_foreground,
+  def open_source(name, chosen, *, zoom=1.0, centers=None):
+    return slices.open_slices(
+      str(sources[name]),
+      chosen,
+      framing(config, name[-1], zoom=zoom),
+      cache=_cache(config) / 'slices',
+      centers=centers,
       report=screen.report_progress(f'reading data.{name}'),
-      warn=screen.say,
+      warn=lambda note: screen.say(f'note: {note}'),
     )
 
   train = {
-    domain: scan(f'train_{domain}', config.data.min_foreground)
-    for domain in 'ab'
-  }
-  pairs = None
-  if 'test_a' in folders:
-    pairs = _pair_up(
-      {domain: scan(f'test_{domain}', 0.0) for domain in 'ab'}, train
+    domain: slices.select(
+      open_source(name, found[name], zoom=config.data.zoom),
+      min_foreground=config.data.min_foreground,
+      slice_range=config.data.slice_range,
     )
-  return Data(train=train, pairs=pairs, simulated=simulated)
+    for domain, name in (('a', 'train_a'), ('b', 'train_b'))
+  }
+  held_out = None
+  if 'test_a' in found:
+    held_out = pairs.open_pairs(
+      found['test_a'], found['test_b'], open_source, warn=screen.say
+    )
+  return Data(train=train, pairs=held_out, simulated=simulated)
+
+
+def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
+  """The held-out scans of both domains.
+
+  Raises:
+    UserError: if the run has none.
+  """
+  if config.data.test_a:
+    return config.data.test_a, config.data.test_b
+  if config.data.train_a:
+    raise errors.UserError(
+      'the run has no held-out scans: name some, --source_a=DIR --source_b=DIR'
+    )
+  root = _make_phantom(config)
+  return str(root / 'test_a'), str(root / 'test_b')
+
+
+def framing(
+  config: ml_collections.ConfigDict, domain: str, *, zoom: float = 1.0
+) -> decode.Framing:
+  """How scans of a domain become slices; `zoom` makes them larger."""
+  data = config.data
+  return decode.Framing(
+    size=round(zoom * config.image_size),
+    spacing=data.spacing / zoom,
+    planes=tuple(data.planes),
+    intensity=data[f'intensity_{domain}'],
+    window=tuple(data[f'window_{domain}']),
+    volume=None if data.volume < 0 else data.volume,
+  )
 
 
 def schedule(
@@ -168,14 +221,18 @@ def _discriminator(config):
   return module
 
 
-def _make_phantom(config) -> pathlib.Path:
+def _cache(config) -> pathlib.Path:
   cache = config.data.cache or os.path.join(
     os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'cyclegan_jax'
   )
+  return pathlib.Path(cache).expanduser()
+
+
+def _make_phantom(config) -> pathlib.Path:
   size = config.image_size
   sizes = dict(config.phantom)
   key = '-'.join(map(str, [size, config.seed, *sizes.values()]))
-  root = pathlib.Path(cache).expanduser() / f'phantom-{phantom.VERSION}-{key}'
+  root = _cache(config) / f'phantom-{phantom.VERSION}-{key}'
   screen.say(f'simulated heads (not real patients): {root}')
   phantom.make_dataset(
     root,
@@ -185,21 +242,3 @@ def _make_phantom(config) -> pathlib.Path:
     **sizes,
   )
   return root
-
-
-def _pair_up(tests, train):
-  """The held-out folders cut down to the names they share."""
-  shared = sorted(set(tests['a'].names) & set(tests['b'].names))
-  if not shared:
-    screen.say(
-      f'warning: {tests["a"].root} and {tests["b"].root} share no file name, '
-      'so there are no pairs to score'
-    )
-    return None
-  # What is white is the training folder's to say, if it has 16-bit slices.
-  return {
-    domain: dataclasses.replace(
-      folder, names=tuple(shared), white=train[domain].white or folder.white
-    )
-    for domain, folder in tests.items()
-  }

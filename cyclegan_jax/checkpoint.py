@@ -8,6 +8,7 @@ import pathlib
 
 from grain import checkpoint as grain_checkpoint
 import jax
+import numpy as np
 from orbax import checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
@@ -89,6 +90,41 @@ def restore(
   return like.replace(
     **{name: items[name] for name in state_lib.NETWORKS},
     **{f'pool_{domain}': pool for domain, pool in pools.items()},
+  )
+
+
+def read_meta(workdir: str | pathlib.Path) -> dict:
+  """The `meta` of the newest checkpoint in a workdir that has one."""
+  with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+    return checkpointer.restore(_find_newest(workdir) / 'meta')
+
+
+def restore_generator(workdir: str | pathlib.Path, direction: str, like):
+  """The parameters of one generator, on the host, from the newest checkpoint.
+
+  Args:
+    workdir: of the run, trained on any number of devices.
+    direction: 'ab' or 'ba'.
+    like: a tree of shapes and types.
+  """
+  host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
+  with ocp.PyTreeCheckpointer() as checkpointer:
+    restored = checkpointer.restore(
+      _find_newest(workdir) / f'gen_{direction}',
+      args=ocp.args.PyTreeRestore(
+        item={'params': like},
+        restore_args={'params': host},
+        partial_restore=True,  # without Adam's moments
+      ),
+    )
+  return restored['params']
+
+
+def _find_newest(workdir):
+  folder = pathlib.Path(workdir, 'checkpoints').absolute()
+  return max(
+    (path for path in folder.iterdir() if path.name.isdigit()),
+    key=lambda path: int(path.name),
   )
 
 

@@ -8,7 +8,7 @@ import json
 import pathlib
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import slices
+from cyclegan_jax.mri import scans
 
 # Fields that may change when a run is resumed: they decide how long it goes on,
 # what it tells and on what it runs, not what a step does. Where the data lie
@@ -37,6 +37,7 @@ _POSITIVE = (
   'batch_size',
   'image_size',
   'data.threads',
+  'data.spacing',
   'phantom.people',
   'phantom.test_people',
   'phantom.slices',
@@ -67,10 +68,17 @@ _SHARES = (
   'optimizer.beta1',
   'optimizer.beta2',
 )
-_CHOICES = {'parallel': ('pmap', 'shard_map'), 'loss.kind': ('bce', 'lsgan')}
+_INTENSITIES = ('percentile', 'zscore', 'minmax', 'window')
+_CHOICES = {
+  'parallel': ('pmap', 'shard_map'),
+  'loss.kind': ('bce', 'lsgan'),
+  'data.intensity_a': _INTENSITIES,
+  'data.intensity_b': _INTENSITIES,
+}
+_PLANES = ('axial', 'coronal', 'sagittal')
 
 
-def check(config, workdir: str):
+def check_training(config, workdir: str):
   """Checks a config's values, its folders and the run it would go on with.
 
   Args:
@@ -84,6 +92,34 @@ def check(config, workdir: str):
   _check_ranges(fields)
   _check_folders(config.data)
   _check_workdir(fields, pathlib.Path(workdir))
+
+
+def check_inference(workdir: str, arguments: dict):
+  """Checks that a run, and what it is to be applied to, are there.
+
+  Args:
+    workdir: of the run.
+    arguments: flags by name; those that name sources are checked.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  if not _has_checkpoint(pathlib.Path(workdir)):
+    raise errors.UserError(
+      f'--workdir={workdir} holds no checkpoint; name the folder of a run'
+    )
+  sources = {
+    name: value
+    for name, value in arguments.items()
+    if name.startswith('source') and value
+  }
+  if len(sources) == 1 and 'source' not in sources:
+    raise errors.UserError('name both --source_a=DIR and --source_b=DIR')
+  for name, value in sources.items():
+    try:
+      scans.check_source(value)
+    except errors.UserError as error:
+      raise errors.UserError(f'--{name}: {error}') from None
 
 
 def flatten(section: dict, prefix: str = '') -> dict:
@@ -117,6 +153,13 @@ def _check_ranges(fields):
       refuse(name, f'one of {", ".join(choices)}')
   if fields['data.zoom'] < 1:
     refuse('data.zoom', '1 or greater')
+  for name in ('data.slice_range', 'data.window_a', 'data.window_b'):
+    ends = fields[name]
+    if len(ends) != 2 or ends[0] >= ends[1]:
+      refuse(name, 'two numbers, the lower first')
+  planes = fields['data.planes']
+  if not planes or set(planes) - set(_PLANES):
+    refuse('data.planes', f"such as ('axial',), of {', '.join(_PLANES)}")
   if fields['decay_epochs'] > fields['num_epochs']:
     refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
   if len(fields['domains']) != 2:
@@ -139,7 +182,7 @@ def _check_folders(data):
   for name in ('train_a', 'train_b', 'test_a', 'test_b'):
     if data[name]:
       try:
-        slices.list_images(data[name])
+        scans.check_source(data[name])
       except errors.UserError as error:
         raise errors.UserError(f'data.{name}: {error}') from None
 
@@ -147,10 +190,7 @@ def _check_folders(data):
 def _check_workdir(fields, workdir):
   if workdir.exists() and not workdir.is_dir():
     raise errors.UserError(f'--workdir={workdir} is a file; name a folder')
-  checkpoints = workdir / 'checkpoints'
-  if not checkpoints.is_dir() or not any(
-    path.name.isdigit() for path in checkpoints.iterdir()
-  ):
+  if not _has_checkpoint(workdir):
     return
   path = workdir / 'config.json'
   try:
@@ -172,3 +212,8 @@ def _check_workdir(fields, workdir):
       f'{workdir} holds a run that differs in {", ".join(differing)}; '
       'use the same values to resume it, or another --workdir'
     )
+
+
+def _has_checkpoint(workdir):
+  folder = workdir / 'checkpoints'
+  return folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir())

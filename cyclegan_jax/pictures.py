@@ -1,4 +1,10 @@
-"""Pictures for people: sample grids."""
+"""Pictures for people: tables of labelled tiles.
+
+`draw_samples` takes a network's [-1, 1]; the others take pictures in [0, 1].
+"""
+
+import itertools
+import math
 
 import numpy as np
 from PIL import Image
@@ -7,7 +13,24 @@ from PIL import ImageFont
 
 _TILE = 128  # pixels: smaller images are enlarged to be seen
 _GAP = 2
+_LINE = 28  # pixels: of the caption, and of the headings
 _NOTICE = 'synthetic: not for diagnosis'
+
+# Magma, after matplotlib's (van der Walt and Smith 2015): as bright as large,
+# for the colour-blind and in print too. RGB at equal steps from 0 to 1.
+_MAGMA = np.array(
+  [
+    (0, 0, 4),
+    (28, 16, 68),
+    (79, 18, 123),
+    (129, 37, 129),
+    (181, 54, 122),
+    (229, 80, 100),
+    (251, 135, 97),
+    (254, 194, 135),
+    (252, 253, 191),
+  ]
+)
 
 
 def draw_samples(images: dict, domains: tuple[str, str], *, step: int):
@@ -24,39 +47,183 @@ def draw_samples(images: dict, domains: tuple[str, str], *, step: int):
   """
   a, b = domains
   labels = {
-    'a': (a, 'input'),
-    'fake_b': (f'{a} to {b}', 'synthetic'),
-    'cycled_a': (f'... back to {a}', 'synthetic'),
-    'b': (b, 'input'),
-    'fake_a': (f'{b} to {a}', 'synthetic'),
-    'cycled_b': (f'... back to {b}', 'synthetic'),
+    'a': f'{a}\ninput',
+    'fake_b': f'{a} to {b}\nsynthetic',
+    'cycled_a': f'... back to {a}\nsynthetic',
+    'b': f'{b}\ninput',
+    'fake_a': f'{b} to {a}\nsynthetic',
+    'cycled_b': f'... back to {b}\nsynthetic',
   }
-  count, height, width, _ = images['a'].shape
-  scale = max(1, -(-_TILE // height))
-  height, width = height * scale, width * scale
+  scale = _choose_scale([images['a'].shape[1]], (1, 1))
+  tiles = [
+    [
+      _make_tile((image[..., 0] + 1) / 2, scale, (1, 1))
+      for image in np.asarray(images[stage])
+    ]
+    for stage in labels
+  ]
+  return _lay_out(tiles, list(labels.values()), caption=f'step {step}')
+
+
+def draw_comparison(
+  rows,
+  *,
+  caption: str,
+  headings: tuple[str, ...] = ('input', 'synthetic', 'truth', '|difference|'),
+  top: float = 0.5,
+  pixel_size: tuple[float, float] = (1.0, 1.0),
+):
+  """A row a slice: input, translation, truth, and where the two differ.
+
+  Args:
+    rows: of (label, input, translation, truth): a label of one or more lines
+      and three pictures [H, W] in [0, 1] of one shape.
+    caption: to which the notice that this is not for diagnosis is added.
+    headings: of the four columns.
+    top: the absolute difference that has the brightest colour; more has it too.
+    pixel_size: millimetres between rows and columns, or their proportion.
+
+  Returns:
+    An RGB PIL image, a colour bar of the difference at its right.
+  """
+  rows = list(rows)
+  heights = [len(source) for _, source, _, _ in rows]
+  scale = _choose_scale(heights, pixel_size)
+  tiles = []
+  for _, source, translation, truth in rows:
+    error = np.abs(np.asarray(translation, np.float64) - truth) / top
+    grays = [
+      _make_tile(picture, scale, pixel_size)
+      for picture in (source, translation, truth, error)
+    ]
+    tiles.append(grays[:3] + [_color(grays[3])])
+  labels = [label for label, *_ in rows]
+  return _lay_out(tiles, labels, caption=caption, headings=headings, bar=top)
+
+
+def draw_planes(
+  rows,
+  *,
+  caption: str,
+  pixel_sizes: tuple[tuple[float, float], ...],
+  headings: tuple[str, ...] = ('axial', 'coronal', 'sagittal'),
+):
+  """A row a scan, a column a plane through it, all at one scale.
+
+  Args:
+    rows: of (label, pictures): one picture [H, W] in [0, 1] a plane; the source
+      first, the synthetic scan below it.
+    caption: to which the notice that this is not for diagnosis is added.
+    pixel_sizes: (height, width) in millimetres of a pixel of each plane.
+    headings: of the columns.
+
+  Returns:
+    A gray PIL image.
+  """
+  rows = list(rows)
+  # every plane in the same pixels per millimetre: that of the finest
+  scale = max(
+    _choose_scale([len(pictures[column]) for _, pictures in rows], size)
+    for column, size in enumerate(pixel_sizes)
+  )
+  tiles = [
+    [
+      _make_tile(picture, scale, size)
+      for picture, size in zip(pictures, pixel_sizes, strict=True)
+    ]
+    for _, pictures in rows
+  ]
+  labels = [label for label, _ in rows]
+  return _lay_out(tiles, labels, caption=caption, headings=headings)
+
+
+def _choose_scale(heights, pixel_size):
+  """Screen pixels a millimetre: a whole number for the finest direction."""
+  finest = min(pixel_size)
+  tallest = max(heights) * pixel_size[0] / finest
+  return max(1, math.ceil(_TILE / tallest)) / finest
+
+
+def _make_tile(picture, scale, pixel_size):
+  picture = np.asarray(picture)
+  pixels = np.uint8(np.clip(picture * 255, 0, 255).round())
+  height, width = (
+    max(1, round(count * step * scale))
+    for count, step in zip(picture.shape, pixel_size, strict=True)
+  )
+  return Image.fromarray(pixels).resize((width, height), Image.BICUBIC)
+
+
+def _color(tile):
+  steps = np.linspace(0, 255, len(_MAGMA))
+  levels = np.arange(256)
+  table = [np.interp(levels, steps, channel) for channel in _MAGMA.T]
+  return Image.fromarray(np.uint8(np.rint(table)).T[np.asarray(tile)])
+
+
+def _lay_out(tiles, labels, *, caption, headings=None, bar=None):
+  """Pastes rows of tiles into a table wide enough for every text.
+
+  Labels go to the left of the rows, headings above the columns, and with `bar`
+  a colour bar from 0 to it goes to the right. RGB with it, gray without.
+  """
   font = ImageFont.load_default(14)
-  margin = 16 + max(
-    int(font.getlength(text)) for pair in labels.values() for text in pair
+  caption = f'{caption}   {_NOTICE}'
+
+  def measure(texts):
+    lines = [line for text in texts for line in text.split('\n')]
+    return max(math.ceil(font.getlength(line)) for line in lines)
+
+  margin = 16 + measure(labels)
+  rows = [
+    max([tile.height for tile in row] + [8 + 18 * (label.count('\n') + 1)])
+    for row, label in zip(tiles, labels, strict=True)
+  ]
+  columns = [
+    max(tile.width for tile in column) for column in zip(*tiles, strict=True)
+  ]
+  if headings:
+    columns = [
+      max(width, measure([text]) + 8)
+      for width, text in zip(columns, headings, strict=True)
+    ]
+  start = _LINE * (2 if headings else 1)
+  *lefts, right = _add_up(margin, columns)
+  *tops, bottom = _add_up(start, rows)
+  wide = right + (0 if bar is None else 72)
+  page = Image.new(
+    'L' if bar is None else 'RGB',
+    (max(wide, 16 + measure([caption])), bottom),
   )
-  caption = 28
-  grid = Image.new(
-    'L',
-    (
-      margin + count * (width + _GAP),
-      caption + len(labels) * (height + _GAP),
-    ),
-  )
-  draw = ImageDraw.Draw(grid)
-  draw.text((8, 6), f'step {step}   {_NOTICE}', fill=255, font=font)
-  for row, (stage, lines) in enumerate(labels.items()):
-    top = caption + row * (height + _GAP)
-    draw.text((8, top + 8), '\n'.join(lines), fill=255, font=font)
-    for column, image in enumerate(np.asarray(images[stage])):
-      tile = Image.fromarray(_to_bytes(image[..., 0]))
-      tile = tile.resize((width, height), Image.BICUBIC)
-      grid.paste(tile, (margin + column * (width + _GAP), top))
-  return grid
+  draw = ImageDraw.Draw(page)
+  draw.text((8, 6), caption, fill='white', font=font)
+  for text, left, width in zip(headings or [], lefts, columns, strict=False):
+    middle = (left + width / 2, _LINE + 6)
+    draw.text(middle, text, fill='white', font=font, anchor='ma')
+  for row, label, top, height in zip(tiles, labels, tops, rows, strict=True):
+    draw.text((8, top + 8), label, fill='white', font=font)
+    for tile, left, width in zip(row, lefts, columns, strict=True):
+      corner = (width - tile.width) // 2, (height - tile.height) // 2
+      page.paste(tile, (left + corner[0], top + corner[1]))
+  if bar is not None:
+    box = (right + 12, start, right + 28, bottom - _GAP)
+    _draw_bar(page, draw, box, bar, font)
+  return page
 
 
-def _to_bytes(image):
-  return np.uint8(np.clip((image + 1) * 127.5, 0, 255).round())
+def _add_up(start, sizes):
+  """Where every cell begins, and where the next one would."""
+  steps = (size + _GAP for size in sizes)
+  return list(itertools.accumulate(steps, initial=start))
+
+
+def _draw_bar(page, draw, box, largest, font):
+  """A colour bar in `box` (left, top, right, bottom), ticks at its right."""
+  left, top, right, bottom = box
+  ramp = np.linspace(255, 0, bottom - top).round().astype(np.uint8)[:, None]
+  page.paste(_color(np.repeat(ramp, right - left, 1)), (left, top))
+  for share, anchor in ((0, 'ls'), (0.5, 'lm'), (1, 'la')):
+    y = round(bottom - 1 - share * (bottom - 1 - top))
+    draw.line((right, y, right + 3, y), fill='white')
+    text = f'{share * largest:.3g}'
+    draw.text((right + 6, y), text, fill='white', font=font, anchor=anchor)

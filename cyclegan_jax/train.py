@@ -15,6 +15,7 @@ from cyclegan_jax import build
 from cyclegan_jax import checkpoint
 from cyclegan_jax import data as data_lib
 from cyclegan_jax import errors
+from cyclegan_jax import files
 from cyclegan_jax import logbook as logbook_lib
 from cyclegan_jax import parallel
 from cyclegan_jax import pictures
@@ -50,7 +51,7 @@ def train(
   modules = build.networks(config)
   data = build.open_data(config)
   workdir = pathlib.Path(workdir)
-  images = max(len(folder.names) for folder in data.train.values())
+  images = max(len(slices) for slices in data.train.values())
   steps_per_epoch = -(-images // config.batch_size)
   recipe_steps = config.num_epochs * steps_per_epoch
   num_steps = min(recipe_steps, config.max_steps or recipe_steps)
@@ -70,7 +71,6 @@ def train(
       image_size=config.image_size,
       batch_size=config.batch_size,
       seed=config.seed,
-      zoom=config.data.zoom,
       threads=config.data.threads,
     )
   )
@@ -86,7 +86,7 @@ def train(
     state = checkpoint.restore(checkpoints, state, batches)
     sums = meta['sums']
   start = int(state.step)
-  summary.write_json(workdir / 'config.json', description)
+  files.write_json(workdir / 'config.json', description)
   summary.say_plan(
     config,
     data,
@@ -118,6 +118,7 @@ def train(
     meta = description | {
       'step': int(state.step),
       'data': data.fingerprints(),
+      'intensities': data.intensities(),
       'sums': logbook.sums(),
     }
     checkpoint.save(checkpoints, state, batches, meta)
@@ -141,7 +142,7 @@ def train(
         )
       evaluation_due = is_due(done, config.evaluate_every_steps)
       if data.pairs and (last or evaluation_due):
-        scores = validate(state, data.pairs, reconstruct, config.image_size)
+        scores = validate(state, data.pairs, reconstruct)
         logbook.evaluation(done, scores, final=not evaluation_due)
       if last or stopped() or is_due(done, config.checkpoint_every_steps):
         save(state)
@@ -161,26 +162,22 @@ def is_due(step: int, every: int) -> bool:
 
 def validate(
   state: state_lib.CycleGANState,
-  pairs: dict[str, slices.SliceFolder],
+  pairs: dict[str, slices.SliceSet],
   reconstruct: Callable,
-  image_size: int,
 ) -> dict[str, float]:
   """Scores translations of held-out pairs against the truth, in the head.
 
   Args:
     state: whose generators translate.
-    pairs: folders of domain a and b with the same names.
+    pairs: slices of domain a and b with the same names.
     reconstruct: `steps.reconstruct`, compiled.
-    image_size: of the networks.
 
   Returns:
     Means over slices: psnr_ab, ssim_ab, psnr_ba, ssim_ba, and psnr_unchanged,
     ssim_unchanged of the untranslated input (the same in both directions).
   """
   scores = {}
-  for batch in data_lib.eval_batches(
-    pairs, image_size=image_size, batch_size=_EVAL_BATCH
-  ):
+  for batch in data_lib.eval_batches(pairs, batch_size=_EVAL_BATCH):
     valid = batch.pop('mask')
     images = batch | jax.device_get(reconstruct(state, batch))
     for row in np.flatnonzero(valid):
@@ -203,27 +200,24 @@ def validate(
 
 def _sample_batch(config, data):
   """A few images of each domain for the sample grids: held-out ones if any."""
-  folders = data.pairs or data.train
   spread = {}
-  for domain, folder in folders.items():
-    rows = np.linspace(0, len(folder.names) - 1, _SAMPLES + 2)[1:-1].astype(int)
-    names = tuple(folder.names[row] for row in rows)
-    spread[domain] = dataclasses.replace(folder, names=names)
-  batch = next(
-    data_lib.eval_batches(
-      spread, image_size=config.image_size, batch_size=_SAMPLES
-    )
-  )
+  for domain, slices_ in (data.pairs or data.train).items():
+    rows = np.linspace(0, len(slices_) - 1, _SAMPLES + 2)[1:-1].astype(int)
+    chosen = tuple(slices_.slices[row] for row in rows)
+    spread[domain] = dataclasses.replace(slices_, slices=chosen)
+  batch = next(data_lib.eval_batches(spread, batch_size=_SAMPLES))
   del batch['mask']
-  return batch
+  margin = (batch['a'].shape[1] - config.image_size) // 2
+  inner = slice(margin, margin + config.image_size)
+  return {domain: images[:, inner, inner] for domain, images in batch.items()}
 
 
 def _check_same_data(data, saved, workdir):
   for domain, fingerprint in data.fingerprints().items():
     if saved[domain] != fingerprint:
       raise errors.UserError(
-        f'data.train_{domain}: the slices in {data.train[domain].root} are not '
-        f'those the run in {workdir} was started with; restore them or use '
+        f'data.train_{domain}: the slices of {data.train[domain].source} are '
+        f'not those the run in {workdir} was started with; restore them or use '
         'another --workdir'
       )
 

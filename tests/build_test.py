@@ -10,12 +10,12 @@ from configs import default
 from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import errors
-from cyclegan_jax.mri import slices
 
 
 @pytest.fixture
-def config(slice_folders):
+def config(slice_folders, tmp_path):
   config = smoke.get_config()
+  config.data.cache = str(tmp_path / 'cache')
   for name in ('train_a', 'train_b', 'test_a', 'test_b'):
     config.data[name] = str(slice_folders / name)
   return config
@@ -27,7 +27,8 @@ def test_pairs_are_the_names_both_test_folders_have(config, tmp_path):
   other.rename(tmp_path / 'b' / 'someone_z000.png')
   config.data.test_b = str(tmp_path / 'b')
   data = build.open_data(config)
-  assert data.pairs['a'].names == data.pairs['b'].names == (kept.name,)
+  for domain in 'ab':
+    assert [each.name for each in data.pairs[domain].slices] == [kept.stem]
   assert not data.simulated
 
 
@@ -37,7 +38,7 @@ def test_without_shared_names_there_are_no_pairs(config, tmp_path, capsys):
     path.rename(path.with_stem(f'x{path.stem}'))
   config.data.test_b = str(tmp_path / 'b')
   assert build.open_data(config).pairs is None
-  assert 'share no file name' in capsys.readouterr().out
+  assert 'share no name' in capsys.readouterr().out
 
 
 def test_16_bit_pairs_beside_8_bit_training_slices(config, tmp_path):
@@ -47,9 +48,76 @@ def test_16_bit_pairs_beside_8_bit_training_slices(config, tmp_path):
     pixels = np.asarray(Image.open(path)).astype(np.uint16) * 16
     Image.fromarray(pixels).save(path)
   config.data.test_a = str(tmp_path / 'a')
-  folder = build.open_data(config).pairs['a']
-  image = slices.load_slice(folder, folder.names[0], size=32)
-  assert folder.white > 255 and -1 <= image.min() < image.max() <= 1
+  image = build.open_data(config).pairs['a'].load(0)
+  assert -1 <= image.min() < 0.5 < image.max() <= 1
+
+
+@pytest.fixture
+def volumes(tmp_path, make_head, save_nifti):
+  """T1 and T2 of two people to train on, and of one to test on."""
+  config = smoke.get_config()
+  config.data.cache = str(tmp_path / 'cache')
+  config.data.spacing = 1.0
+  for number, person in enumerate(('anna', 'bert', 'carl')):
+    head = make_head((20, 24, 10), seed=number)
+    save_nifti(tmp_path / person / 'T1.nii.gz', head)
+    save_nifti(tmp_path / person / 'T2.nii.gz', (head > 0) * (1200 - head))
+  for domain, name in (('a', 'T1'), ('b', 'T2')):
+    config.data[f'train_{domain}'] = str(tmp_path / '[ab]*' / f'{name}.nii.gz')
+    config.data[f'test_{domain}'] = str(tmp_path / 'carl' / f'{name}.nii.gz')
+  return config
+
+
+def test_volumes_are_trained_on_and_paired_by_patient(volumes, capsys):
+  data = build.open_data(volumes)
+  assert data.train['a'].patients == {'anna', 'bert'}
+  told = capsys.readouterr().out
+  assert 'patients anna, bert in both training domains' in told
+  names = [[s.name for s in data.pairs[d].slices] for d in 'ab']
+  assert names[0] == names[1] and len(names[0]) == 10
+  # Cropped about the same middle, whatever each contrast shows of the head.
+  a, b = (
+    np.stack([data.pairs[d].load(row) for row in range(10)]) for d in 'ab'
+  )
+  inside = (a > -0.9) & (b > -0.9)
+  assert np.corrcoef(a[inside], b[inside])[0, 1] < -0.9
+
+
+def test_pairs_on_different_grids_are_left_out_and_told(
+  volumes, tmp_path, make_head, save_nifti, capsys
+):
+  save_nifti(tmp_path / 'carl' / 'T2.nii.gz', make_head((20, 24, 5)))
+  assert build.open_data(volumes).pairs is None
+  assert 'scans of T1 lie on different grids' in capsys.readouterr().out
+
+
+def test_nobody_is_both_trained_on_and_scored(volumes, tmp_path):
+  volumes.data.test_a = str(tmp_path / '*' / 'T1.nii.gz')
+  with pytest.raises(
+    errors.UserError,
+    match='patients anna, bert in both data.train_a and data.test_a',
+  ):
+    build.open_data(volumes)
+
+
+def test_zoom_makes_slices_finer_before_they_are_cropped(volumes):
+  volumes.data.zoom = 1.5
+  data = build.open_data(volumes)
+  assert data.train['a'].size == 48 and data.pairs['a'].size == 32
+  trained, paired = (
+    np.mean([np.mean(d.load(r) > -0.9) for r in range(3, 7)])
+    for d in (data.train['a'], data.pairs['a'])
+  )
+  assert trained == pytest.approx(paired, rel=0.15)
+
+
+def test_what_intensities_mean_is_kept_for_each_domain(volumes):
+  volumes.data.intensity_b = 'window'
+  volumes.data.window_b = (0.0, 1500.0)
+  known = build.open_data(volumes).intensities()
+  assert known['a']['scaling']['kind'] == 'percentile'
+  assert known['b']['scaling']['intensities'] == (0.0, 1500.0)
+  assert len(known['a']['quantiles']) == 101
 
 
 @pytest.mark.parametrize('size,levels', [(256, 8), (512, 8), (128, 7), (96, 5)])

@@ -24,13 +24,24 @@ def config():
     ('data.zoom', 0.5, 'data.zoom=0.5: it must be 1 or greater'),
     ('decay_epochs', 3, 'decay_epochs=3: it must be at most num_epochs, 2'),
     ('domains', ('T1w',), 'domains=.*: it must be two names'),
+    ('data.planes', ('oblique',), r'data.planes=.*: it must be such as'),
+    (
+      'data.window_a',
+      (1.0, 0.0),
+      'window_a=.*: it must be two numbers, the lo',
+    ),
+    (
+      'data.intensity_a',
+      'max',
+      'intensity_a=max: .* one of percentile, zscore',
+    ),
     ('data.train_a', 'x', 'data.train_b is empty: name both folders'),
   ],
 )
 def test_values_out_of_range_are_named(config, tmp_path, field, value, message):
   config.update_from_flattened_dict({field: value})
   with pytest.raises(errors.UserError, match=message):
-    checks.check(config, str(tmp_path))
+    checks.check_training(config, str(tmp_path))
 
 
 def test_every_field_named_here_exists():
@@ -49,7 +60,7 @@ def test_every_field_named_here_exists():
 
 def test_the_defaults_are_locked_and_valid(tmp_path):
   config = default.get_config()
-  checks.check(config, str(tmp_path))
+  checks.check_training(config, str(tmp_path))
   with pytest.raises((AttributeError, KeyError), match='batch_size'):
     config.batchsize = 2
   with pytest.raises(TypeError):
@@ -67,7 +78,7 @@ def run(config, tmp_path):
 def test_a_run_may_go_on_longer_and_tell_more(config, run):
   config.num_epochs = 5
   config.log_every_steps = 1
-  checks.check(config, str(run))
+  checks.check_training(config, str(run))
 
 
 def test_a_run_that_differs_is_refused_with_the_fields(config, run):
@@ -77,17 +88,27 @@ def test_a_run_that_differs_is_refused_with_the_fields(config, run):
     errors.UserError,
     match=r'batch_size \(1 there, 2 now\), generator.features \(4 there',
   ):
-    checks.check(config, str(run))
+    checks.check_training(config, str(run))
 
 
 def test_a_folder_without_checkpoints_is_no_run(config, run):
   (run / 'checkpoints' / '4').rmdir()
   config.batch_size = 2
-  checks.check(config, str(run))
+  checks.check_training(config, str(run))
 
 
 def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
   path = tmp_path / 'file'
   path.write_text('')
   with pytest.raises(errors.UserError, match='is a file'):
-    checks.check(config, str(path))
+    checks.check_training(config, str(path))
+
+
+def test_what_is_to_be_translated_is_looked_for(run, tmp_path):
+  with pytest.raises(errors.UserError, match='holds no checkpoint'):
+    checks.check_inference(str(tmp_path / 'nowhere'), {})
+  with pytest.raises(errors.UserError, match='--source: .* does not exist'):
+    checks.check_inference(str(run), {'source': str(tmp_path / 'nowhere')})
+  with pytest.raises(errors.UserError, match='name both'):
+    checks.check_inference(str(run), {'source_a': str(tmp_path)})
+  checks.check_inference(str(run), {'source_a': None, 'source_b': None})

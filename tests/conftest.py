@@ -9,9 +9,14 @@ os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {_QUICK}'
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 import jax
+import nibabel as nib
 import numpy as np
 from PIL import Image
 import pytest
+from scipy import ndimage
+
+from configs import smoke
+from cyclegan_jax import train
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -31,14 +36,77 @@ def slice_folders(tmp_path_factory):
   """Folders of smooth random slices: train_a, train_b, and pairs to test on."""
   root = tmp_path_factory.mktemp('slices')
   rng = np.random.default_rng(0)
-  for name, count in dict(train_a=7, train_b=5, test_a=2, test_b=2).items():
+  counts = dict(train_a=7, train_b=5, test_a=2, test_b=2)
+  for name, count in counts.items():
+    person = {'train_a': 'anna', 'train_b': 'bert'}.get(name, 'carl')
     (root / name).mkdir()
     for i in range(count):
       coarse = Image.fromarray(rng.integers(30, 255, (4, 4), np.uint8))
       coarse.resize((32, 32), Image.BICUBIC).save(
-        root / name / f'person{i // 2}_z{i:03d}.png'
+        root / name / f'{person}{i // 2}_z{i:03d}.png'
       )
   return root
+
+
+@pytest.fixture(scope='session')
+def make_head():
+  """Voxels of a smooth random head in air, float32 from 0 to about 1000."""
+
+  def make(shape=(20, 24, 16), seed=0):
+    rng = np.random.default_rng(seed)
+    texture = ndimage.gaussian_filter(rng.normal(size=shape), 2)
+    texture = 700 + 150 * texture / texture.std()
+    grid = np.meshgrid(
+      *(np.linspace(-1.2, 1.2, n) for n in shape), indexing='ij'
+    )
+    inside = sum(axis**2 for axis in grid) < 1
+    return np.where(inside, texture, 0).clip(0).astype(np.float32)
+
+  return make
+
+
+@pytest.fixture(scope='session')
+def save_nifti():
+  """Writes a NIfTI file, 1 mm RAS unless told otherwise."""
+
+  def save(path, voxels, affine=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(
+      nib.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path
+    )
+    return path
+
+  return save
+
+
+@pytest.fixture(scope='session')
+def scan_folder(tmp_path_factory, make_head, save_nifti):
+  """T1 and T2 of three people: anna and bert to train on, carl to test on."""
+  root = tmp_path_factory.mktemp('scans')
+  for number, person in enumerate(('anna', 'bert', 'carl')):
+    head = make_head((22, 26, 12), seed=number)
+    save_nifti(root / person / 'T1.nii.gz', head)
+    save_nifti(root / person / 'T2.nii.gz', (head > 0) * (1200 - head))
+  return root
+
+
+@pytest.fixture(scope='session')
+def trained(scan_folder, tmp_path_factory):
+  """A workdir after four steps on volumes."""
+  config = smoke.get_config()
+  config.max_steps = 4
+  config.batch_size = 4
+  config.domains = ('T1w', 'T2w')
+  config.data.cache = str(tmp_path_factory.mktemp('cache'))
+  config.data.planes = ('axial', 'coronal')
+  config.data.spacing = 1.0
+  for domain, name in (('a', 'T1'), ('b', 'T2')):
+    for role, people in (('train', '[ab]*'), ('test', 'carl')):
+      pattern = scan_folder / people / f'{name}.nii.gz'
+      config.data[f'{role}_{domain}'] = str(pattern)
+  workdir = tmp_path_factory.mktemp('trained') / 'run'
+  train.train(config, str(workdir))
+  return workdir
 
 
 @pytest.fixture(scope='session')

@@ -1,21 +1,27 @@
 import itertools
 
-from absl import logging
 import numpy as np
 from PIL import Image
 import pytest
 
 from cyclegan_jax import data
-from cyclegan_jax import errors
+from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
 _SIZE = 16
 
 
+def open_slices(root, cache, size=_SIZE):
+  found = scans.find_scans(root)
+  framing = decode.Framing(size=size)
+  return slices.open_slices(str(root), found, framing, cache=cache)
+
+
 @pytest.fixture(scope='module')
 def numbered(tmp_path_factory):
-  """Two folders of slices that tell their number: its left half is brighter."""
-  folders = {}
+  """Two domains of slices that tell their number: its left half is brighter."""
+  domains = {}
   for domain, count in dict(a=11, b=7).items():
     root = tmp_path_factory.mktemp(domain)
     for i in range(count):
@@ -23,8 +29,9 @@ def numbered(tmp_path_factory):
       pixels[:, : _SIZE // 2] += 50  # left
       pixels[: _SIZE // 2] -= 40  # top
       Image.fromarray(pixels).save(root / f'{i:03d}.png')
-    folders[domain] = slices.scan(root, min_foreground=0)
-  return folders
+    cache = tmp_path_factory.mktemp('cache')
+    domains[domain] = open_slices(root, cache)
+  return domains
 
 
 def open_stream(numbered, **changes):
@@ -111,14 +118,12 @@ def test_shards_are_disjoint_and_cover_an_epoch(numbered):
   assert len(set(first + second)) == 10
 
 
-def test_zoom_crops_at_random(tmp_path):
+def test_larger_slices_are_cropped_at_random(tmp_path):
   ramp = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))
   Image.fromarray(np.maximum(ramp, ramp.T)).save(tmp_path / 'x.png')
-  folder = slices.scan(tmp_path, min_foreground=0)
+  domain = open_slices(tmp_path, tmp_path / 'cache', size=32)
   stream = iter(
-    data.train_batches(
-      folder, folder, image_size=16, batch_size=1, seed=0, zoom=2.0
-    )
+    data.train_batches(domain, domain, image_size=16, batch_size=1, seed=0)
   )
   crops = [batch['a'][0] for batch in itertools.islice(stream, 60)]
   assert {crop.shape for crop in crops} == {(16, 16, 1)}
@@ -127,34 +132,8 @@ def test_zoom_crops_at_random(tmp_path):
   assert {0, 16} & offsets and len(offsets) > 8 and max(offsets) <= 16
 
 
-def test_a_file_that_breaks_during_the_run_is_replaced(tmp_path, caplog):
-  for i in range(120):
-    Image.fromarray(np.full((8, 8), 60 + i, np.uint8)).save(
-      tmp_path / f'{i:03d}.png'
-    )
-  folder = slices.scan(tmp_path, min_foreground=0)
-  broken = tmp_path / '005.png'
-  broken.write_bytes(broken.read_bytes()[:45])
-  stream = iter(
-    data.train_batches(folder, folder, image_size=8, batch_size=1, seed=0)
-  )
-  logging.use_absl_handler()
-  with caplog.at_level('WARNING'):
-    drawn = numbers(stream, 'a', 240)
-  assert 5 not in drawn and drawn.count(6) == 4
-  warnings = [r for r in caplog.records if '005.png' in r.getMessage()]
-  assert len(warnings) == 2  # one for each domain's stream
-
-  for i in range(10, 13):
-    (tmp_path / f'{i:03d}.png').unlink()
-  with pytest.raises(errors.UserError, match='of 120 files cannot be decoded'):
-    numbers(stream, 'a', 240)
-
-
 def test_evaluation_shows_every_slice_once_and_masks_the_filling(numbered):
-  batches = list(
-    data.eval_batches({'b': numbered['b']}, image_size=_SIZE, batch_size=3)
-  )
+  batches = list(data.eval_batches({'b': numbered['b']}, batch_size=3))
   assert [batch['mask'].tolist() for batch in batches] == [
     [True] * 3,
     [True] * 3,
@@ -164,19 +143,3 @@ def test_evaluation_shows_every_slice_once_and_masks_the_filling(numbered):
     number(image) for batch in batches for image in batch['b'][batch['mask']]
   ]
   assert shown == list(range(7))
-
-
-def test_evaluation_leaves_out_pairs_that_cannot_be_decoded(slice_folders):
-  folders = {
-    domain: slices.scan(slice_folders / f'test_{domain}', min_foreground=0)
-    for domain in 'ab'
-  }
-  missing = folders['b'].names[0]
-  path = slice_folders / 'test_b' / missing
-  content = path.read_bytes()
-  path.unlink()
-  try:
-    (batch,) = data.eval_batches(folders, image_size=8, batch_size=2)
-  finally:
-    path.write_bytes(content)
-  assert batch['mask'].tolist() == [False, True]

@@ -34,6 +34,7 @@ def make_config(slice_folders):
   config.data.zoom = 1.25
   config.log_every_steps = 2
   config.checkpoint_every_steps = 100
+  config.data.cache = str(slice_folders.parent / 'cache')
   for name in ('train_a', 'train_b', 'test_a', 'test_b'):
     config.data[name] = str(slice_folders / name)
   return config
@@ -175,7 +176,7 @@ def test_other_slices_are_not_resumed(
   shutil.copytree(slice_folders / 'train_b', other)
   next(other.iterdir()).unlink()
   config.data.train_b = str(other)
-  with pytest.raises(errors.UserError, match='data.train_b: the slices in'):
+  with pytest.raises(errors.UserError, match='data.train_b: the slices of'):
     train.train(config, uninterrupted[0])
 
 

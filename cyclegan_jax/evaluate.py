@@ -1,0 +1,232 @@
+"""Evaluation: how far to believe a run, in numbers and pictures."""
+
+import csv
+import itertools
+import math
+import pathlib
+
+import numpy as np
+
+from cyclegan_jax import build
+from cyclegan_jax import errors
+from cyclegan_jax import files
+from cyclegan_jax import inference
+from cyclegan_jax import pictures
+from cyclegan_jax import scores
+from cyclegan_jax import screen
+from cyclegan_jax import subjects as subjects_lib
+from cyclegan_jax.mri import metrics
+from cyclegan_jax.mri import scans as scans_lib
+
+_DRAWN = 4  # rows of a picture
+
+
+def evaluate(
+  workdir: str,
+  *,
+  source_a: str | None = None,
+  source_b: str | None = None,
+  volume: int = -1,
+  batch_size: int = 4,
+) -> dict:
+  """Scores the newest checkpoint of a run on scans it was not trained on.
+
+  Scans of the same name or patient in both sources are pairs and are compared
+  with the truth; without pairs, only what needs no truth is measured. Writes
+  evaluation.json, evaluation.csv and, with pairs, a picture of each direction
+  to the workdir.
+
+  Args:
+    workdir: of the run.
+    source_a: scans of domain a; None: the held-out scans of the run.
+    source_b: likewise of domain b.
+    volume: which volume of 4-D files; -1 refuses them.
+    batch_size: slices at a time.
+
+  Returns:
+    What evaluation.json holds.
+
+  Raises:
+    UserError: if there is nothing to score, or a file cannot be used.
+  """
+  workdir = pathlib.Path(workdir)
+  if source_a is None:
+    source_a, source_b = build.test_sources(inference.load_config(workdir))
+  translators = inference.load_translators(workdir)
+  found_a = scans_lib.find_scans(source_a)
+  found_b = scans_lib.find_scans(source_b)
+  pairs = scans_lib.pair_scans(found_a, found_b)
+  screen.say(
+    f'checkpoint {translators["ab"].step} of {workdir}: {len(pairs)} pairs '
+    f'among {len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
+  )
+  jobs = _group(pairs) if pairs else _group_alone(found_a, found_b)
+  quantiles = {
+    'b': translators['ab'].quantiles,
+    'a': translators['ba'].quantiles,
+  }
+
+  records, rows, notes = [], {'ab': [], 'ba': []}, []
+  pixel_size = (1.0, 1.0)
+  for done, job in enumerate(jobs, 1):
+    task = f'{done} of {len(jobs)}'
+    subject = _load(job, translators, volume, batch_size, not pairs, task)
+    if not subject.masks['both'].any():
+      raise errors.UserError(f'{subject.name}: no head to be seen in it')
+    remarks = list(subject.notes)
+    if pairs:
+      remarks += subjects_lib.check_offset(subject)
+      records += scores.score_pair(subject, quantiles)
+      count = -(-_DRAWN // len(jobs))
+      if subject.spacing:
+        pixel_size = subject.spacing[1:]
+      for direction, drawn in rows.items():
+        if len(drawn) < _DRAWN:
+          drawn += _choose_rows(subject, direction, count)
+    else:
+      records += scores.score_alone(subject, quantiles)
+    for remark in remarks:
+      screen.say(f'warning: {remark}')
+    screen.say(f'{task}: {subject.name}')
+    notes += remarks
+
+  report = {
+    'notice': 'Scores of synthetic images, which are not for diagnosis.',
+    'checkpoint': translators['ab'].step,
+    'domains': list(translators['ab'].domains),
+    'paired': bool(pairs),
+    'data_range': 1.0,
+    'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
+    'region': 'the head: where either scan shows tissue, holes filled',
+    'notes': notes,
+    **scores.summarize(records),
+  }
+  files.write_json(workdir / 'evaluation.json', _replace_infinite(report))
+  _write_csv(workdir / 'evaluation.csv', records)
+  for direction, drawn in rows.items():
+    path = workdir / f'evaluation_{direction}.png'
+    if drawn:
+      _draw(path, translators[direction], drawn, pixel_size)
+    else:
+      path.unlink(missing_ok=True)  # an earlier evaluation's
+  _print_table(report)
+  written = 'evaluation.json, evaluation.csv'
+  if pairs:
+    written += ', evaluation_ab.png, evaluation_ba.png'
+  screen.say(f'written to {workdir}: {written}')
+  return report
+
+
+def _replace_infinite(value):
+  """With None, which JSON can hold."""
+  if isinstance(value, dict):
+    return {name: _replace_infinite(each) for name, each in value.items()}
+  if isinstance(value, list):
+    return [_replace_infinite(each) for each in value]
+  return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _group(pairs):
+  """A job a pair of volumes, or a person's pairs of pictures."""
+  jobs = [
+    {'a': [a], 'b': [b]} for a, b in pairs if not (a.is_picture or b.is_picture)
+  ]
+  pictured = sorted(
+    (pair for pair in pairs if pair[0].is_picture and pair[1].is_picture),
+    key=lambda pair: (pair[0].patient, pair[0].name),
+  )
+  for _, group in itertools.groupby(pictured, lambda pair: pair[0].patient):
+    a, b = zip(*group, strict=True)
+    jobs.append({'a': list(a), 'b': list(b)})
+  return jobs
+
+
+def _group_alone(found_a, found_b):
+  jobs = []
+  for domain, found in (('a', found_a), ('b', found_b)):
+    jobs += ({domain: [scan]} for scan in found if not scan.is_picture)
+    pictured = sorted(
+      (scan for scan in found if scan.is_picture),
+      key=lambda scan: (scan.patient, scan.name),
+    )
+    for _, group in itertools.groupby(pictured, lambda scan: scan.patient):
+      jobs.append({domain: list(group)})
+  return jobs
+
+
+def _load(job, translators, volume, batch_size, cycle, task):
+  scans = next(iter(job.values()))
+  settings = dict(
+    batch_size=batch_size,
+    cycle=cycle,
+    report=screen.report_progress(f'{task}: {scans[0].name}'),
+  )
+  if scans[0].is_picture:
+    return subjects_lib.load_pictures(job, translators, **settings)
+  return subjects_lib.load_volumes(
+    {domain: scans[0] for domain, scans in job.items()},
+    translators,
+    volume=None if volume < 0 else volume,
+    **settings,
+  )
+
+
+def _choose_rows(subject, direction, count):
+  """Slices spread over the head, as rows of the picture."""
+  source, target = direction
+  mask = subject.masks['both']
+  inside = np.flatnonzero(mask.any(axis=(1, 2)))
+  rows = []
+  for share in (np.arange(count) + 1) / (count + 1):
+    row = inside[int(share * len(inside))]
+    given, fake, truth = (
+      subject.images[stage][row] for stage in (source, f'fake_{target}', target)
+    )
+    psnr = metrics.psnr(truth, fake, mask[row])
+    ssim = metrics.ssim(truth, fake, mask[row])
+    label = f'{subject.patient}\nslice {row}\n{psnr:.1f} dB / {ssim:.2f}'
+    rows.append((label, given, fake, truth))
+  return rows
+
+
+def _draw(path, translator, rows, pixel_size):
+  source, target = translator.domains
+  picture = pictures.draw_comparison(
+    rows,
+    headings=(source, f'{target} synthetic', f'{target} truth', '|difference|'),
+    caption=f'{source} to {target}, checkpoint {translator.step}',
+    pixel_size=pixel_size,
+  )
+  with files.replace_file(path) as partial:
+    picture.save(partial, format='PNG')
+
+
+def _write_csv(path, records):
+  with files.replace_file(path) as partial, partial.open('w') as file:
+    writer = csv.DictWriter(file, list(records[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(records)
+
+
+def _print_table(report):
+  """Means over patients; with several, the 95 % interval of the translation."""
+  names = scores.PAIRED if report['paired'] else scores.UNPAIRED
+  for direction in ('ab', 'ba'):
+    if direction not in report:
+      continue
+    own = report[direction]
+    source, target = report['domains'][:: 1 if direction == 'ab' else -1]
+    patients = own[next(iter(names))]['n']
+    screen.say(f'{source} to {target}, {patients} patients, inside the head')
+    screen.say(' ' * 30 + ''.join(f'{name:>20}' for name in names))
+    for method, label in scores.METHODS.items():
+      values = own if method == 'translation' else own['references'].get(method)
+      if values:
+        cells = ''.join(f'{_format(values[name]):>20}' for name in names)
+        screen.say(f'  {label:<28}{cells}')
+
+
+def _format(summary):
+  mean, low, high = (summary[key] for key in ('mean', 'low', 'high'))
+  interval = '' if low is None else f' [{low:.3g}, {high:.3g}]'
+  return ('inf' if mean is None else f'{mean:.4g}') + interval

@@ -1,0 +1,250 @@
+"""The generators of a run, applied to whole scans."""
+
+from collections.abc import Callable
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+import cyclegan_jax
+from cyclegan_jax import build
+from cyclegan_jax import checkpoint
+from cyclegan_jax import errors
+from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import framing as framing_lib
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import volume as volume_lib
+
+Generate = Callable[[np.ndarray], np.ndarray]
+Report = Callable[[int, int], None]
+
+# A slice with a smaller share of foreground shows no head: it stays as it is.
+_BLANK = 0.001
+
+
+@dataclasses.dataclass(frozen=True)
+class Translator:
+  """One direction of a run, ready to translate.
+
+  Attributes:
+    generate: images [B, H, W, 1] in [-1, 1] to images, on the host.
+    direction: 'ab' or 'ba'.
+    domains: names of the source's and the target's contrast.
+    multiple: what H and W must be divisible by.
+    framings: of scans of the source's and of the target's domain.
+    scalings: typical ones of the source's and of the target's domain.
+    quantiles: of the target domain's foreground in [-1, 1].
+    step: of the checkpoint.
+    run: name of the workdir.
+    network: name of the generator's class.
+  """
+
+  generate: Generate
+  direction: str
+  domains: tuple[str, str]
+  multiple: int
+  framings: tuple[decode.Framing, decode.Framing]
+  scalings: tuple[intensity.Scaling, intensity.Scaling]
+  quantiles: list[float]
+  step: int
+  run: str
+  network: str
+
+  def provenance(self) -> volume_lib.Provenance:
+    """What a scan that it makes says of itself."""
+    source, target = self.domains
+    return volume_lib.Provenance(
+      source=source,
+      target=target,
+      details={
+        'synthetic': True,
+        'notice': 'Synthetic: made by a neural network. Not for diagnosis.',
+        'direction': f'{source} to {target} ({self.direction})',
+        'model': f'CycleGAN, {self.network} generator',
+        'run': self.run,
+        'checkpoint': self.step,
+        'software': f'cyclegan_jax {cyclegan_jax.__version__}',
+      },
+    )
+
+
+def load_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
+  """The config of a run, out of its newest checkpoint."""
+  return ml_collections.ConfigDict(checkpoint.read_meta(workdir)['config'])
+
+
+def load_translators(
+  workdir: str | pathlib.Path, directions: str = ('ab', 'ba')
+) -> dict[str, Translator]:
+  """The generators of a run, from its newest checkpoint.
+
+  Args:
+    workdir: of the run; nothing else is needed.
+    directions: which of 'ab' and 'ba'.
+
+  Raises:
+    UserError: if it is of an older version.
+  """
+  meta = checkpoint.read_meta(workdir)
+  config = ml_collections.ConfigDict(meta['config'])
+  if 'intensities' not in meta:
+    raise errors.UserError(
+      f'--workdir={workdir} was trained by an older version, which did not '
+      'note what intensities mean; train it again'
+    )
+  module = build.networks(config)['generator']
+  framings = {domain: build.framing(config, domain) for domain in 'ab'}
+  known = meta['intensities']
+  scalings = {d: decode.load_scaling(known[d]['scaling']) for d in 'ab'}
+  names = dict(zip('ab', config.domains, strict=True))
+  like = jax.eval_shape(
+    module.init, jax.random.key(0), jnp.zeros((1, *(config.image_size,) * 2, 1))
+  )['params']
+
+  translators = {}
+  for direction in directions:
+    source, target = direction
+    translators[direction] = Translator(
+      generate=_compile(
+        module, checkpoint.restore_generator(workdir, direction, like)
+      ),
+      direction=direction,
+      domains=(names[source], names[target]),
+      multiple=2**module.halvings,
+      framings=(framings[source], framings[target]),
+      scalings=(scalings[source], scalings[target]),
+      quantiles=known[target]['quantiles'],
+      step=meta['step'],
+      run=pathlib.Path(workdir).resolve().name,
+      network=config.generator.network,
+    )
+  return translators
+
+
+def translate_volume(
+  generate: Generate,
+  volume: volume_lib.Volume,
+  *,
+  batch_size: int,
+  framing: decode.Framing,
+  multiple: int = 1,
+  scaling: intensity.Scaling | None = None,
+  target: intensity.Scaling | None = None,
+  report: Report = lambda done, total: None,
+) -> volume_lib.Volume:
+  """A volume with the voxels of another contrast on the same grid.
+
+  Args:
+    generate: images [B, H, W, 1] in [-1, 1] to the same shape.
+    volume: to translate.
+    batch_size: B.
+    framing: the networks' scale, and the planes to average over.
+    multiple: what H and W must be divisible by.
+    scaling: of the source's intensities; None: fitted to them.
+    target: of the result's; None: that of the source.
+    report: called with the slices done and their number.
+
+  Returns:
+    The source with float32 voxels [I, J, K] in the units of `target`.
+  """
+  scaling = scaling or decode.scale_volume(volume, framing, picture=False)
+  unit = translate_units(
+    generate,
+    volume,
+    scaling,
+    batch_size=batch_size,
+    framing=framing,
+    multiple=multiple,
+    report=report,
+  )
+  voxels = intensity.from_unit(unit, target or scaling)
+  return dataclasses.replace(volume, voxels=voxels)
+
+
+def translate_units(
+  generate: Generate,
+  volume: volume_lib.Volume,
+  scaling: intensity.Scaling,
+  *,
+  batch_size: int,
+  framing: decode.Framing,
+  multiple: int,
+  report: Report = lambda done, total: None,
+) -> np.ndarray:
+  """As `translate_volume`, but [I, J, K] in the network's [-1, 1]."""
+  unit = intensity.to_unit(volume.voxels, scaling)
+  fill, tissue = intensity.to_unit(
+    [scaling.background, scaling.foreground], scaling
+  )
+  stacks = {
+    plane: volume_lib.to_plane(unit, volume.affine, plane)
+    for plane in framing.planes
+  }
+  total = sum(map(len, stacks.values()))
+  done = 0
+  result = np.zeros_like(unit)
+  for plane, images in stacks.items():
+    resized = decode.resize_shape(
+      images.shape[1:],
+      volume_lib.plane_spacing(volume.affine, plane)[1:],
+      framing,
+      measured=volume.measured,
+    )
+    decode.check_frame(images.shape[1:], resized, plane)
+    frame = framing_lib.frame_whole(
+      images.shape[1:], resized, multiple, least=framing.size
+    )
+    images = np.array(images)
+    # A blank slice has no anatomy to translate, and the networks, which never
+    # saw one, would make some up.
+    rows = np.flatnonzero((images > tissue).mean(axis=(1, 2)) >= _BLANK)
+    done += len(images) - len(rows)
+    for start in range(0, len(rows), batch_size):
+      report(done, total)
+      chosen = rows[start : start + batch_size]
+      # The last batch is filled up, so that one shape is compiled.
+      filled = np.resize(chosen, batch_size)
+      canvas = framing_lib.place(images[filled], frame, fill=fill)
+      canvas = canvas.clip(-1, 1)[..., None]
+      fakes = generate(canvas)[: len(chosen), ..., 0]
+      images[chosen] = framing_lib.restore(fakes, frame, fill=fill)
+      done += len(chosen)
+    result += volume_lib.from_plane(images, volume.affine, plane)
+  report(total, total)
+  return (result / len(stacks)).clip(-1, 1)
+
+
+def read_scaled(
+  scan: formats.Scan,
+  framing: decode.Framing,
+  typical: intensity.Scaling,
+) -> tuple[volume_lib.Volume, intensity.Scaling]:
+  """A scan and the scaling of its intensities.
+
+  A 16-bit picture alone does not say what white is: if the model was trained on
+  such pictures, theirs is taken.
+
+  Raises:
+    UserError: naming the file and what is wrong with it.
+  """
+  volume = formats.read_scan(scan, index=framing.volume)
+  sixteen = scan.is_picture and volume.voxels.dtype == np.uint16
+  if sixteen and typical.kind == 'white' and typical.intensities[-1] > 255:
+    return volume, typical
+  try:
+    return volume, decode.scale_volume(volume, framing, picture=scan.is_picture)
+  except errors.UserError as error:
+    raise errors.UserError(f'{scan.place}: {error}') from None
+
+
+def _compile(module, params):
+  @jax.jit
+  def apply(params, images):
+    return module.apply({'params': params}, images)
+
+  params = jax.device_put(params)
+  return lambda images: np.asarray(apply(params, images))

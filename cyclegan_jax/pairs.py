@@ -1,0 +1,116 @@
+"""Held-out people: nobody known to the networks, both scans of each."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import scans
+from cyclegan_jax.mri import slices
+
+
+def check_patients(
+  found: Mapping[str, Sequence[formats.Scan]], *, warn: Callable[[str], None]
+):
+  """Checks that nobody is scored whom the networks have been trained on.
+
+  Args:
+    found: scans of 'train_a', 'train_b' and perhaps 'test_a', 'test_b'.
+    warn: called if a patient is in both training domains.
+
+  Raises:
+    UserError: naming patients in training and test.
+  """
+  people = {
+    name: {scan.patient for scan in scans_} for name, scans_ in found.items()
+  }
+  known = {
+    name: {each for each in names if scans.is_person(each)}
+    for name, names in people.items()
+  }
+  for train in ('train_a', 'train_b'):
+    for test in ('test_a', 'test_b'):
+      both = sorted(known[train] & known.get(test, set()))
+      if both:
+        raise errors.UserError(
+          f'{_list_some(both)} in both data.{train} and data.{test}: scores '
+          'would be those of people the networks know; leave them out of one'
+        )
+  both = sorted(known['train_a'] & known['train_b'])
+  if both:
+    warn(
+      f'warning: {_list_some(both)} in both training domains; training is '
+      'unpaired and makes no use of it'
+    )
+
+
+def open_pairs(
+  scans_a: Sequence[formats.Scan],
+  scans_b: Sequence[formats.Scan],
+  open_source: Callable[..., slices.SliceSet],
+  *,
+  warn: Callable[[str], None],
+) -> dict[str, slices.SliceSet] | None:
+  """The held-out slices that both domains have.
+
+  The two scans of a pair are centred about the same place, else they would be
+  scored for where they lie.
+
+  Args:
+    scans_a: of domain a.
+    scans_b: of domain b.
+    open_source: `open_source(name, scans, centers=...)`, see
+      `slices.open_slices`.
+    warn: called with what is left out.
+
+  Returns:
+    Slices of 'a' and 'b' under the same names; None if there are none.
+  """
+  pairs = scans.pair_scans(scans_a, scans_b)
+  if not pairs:
+    warn(
+      'warning: data.test_a and data.test_b share no name and no patient, so '
+      'there are no pairs to score'
+    )
+    return None
+  firsts, seconds = zip(*pairs, strict=True)
+  a = open_source('test_a', firsts)
+  centers = {
+    name: facts['centers']
+    for name, facts in a.scans.items()
+    if 'centers' in facts
+  }
+  b = open_source('test_b', seconds, centers=centers)
+  astray = [
+    name
+    for name, facts in a.scans.items()
+    if 'grid' in facts and facts['grid'] != b.scans[name]['grid']
+  ]
+  if astray:
+    warn(
+      f'warning: the two scans of {", ".join(astray)} lie on different grids '
+      'and are not scored while training; --mode=evaluate resamples them'
+    )
+  names = {each.name for each in a.slices} & {each.name for each in b.slices}
+  names = {
+    name
+    for name in names
+    if not name.startswith(tuple(f'{x} ' for x in astray))
+  }
+  if not names:
+    return None
+  return {
+    domain: dataclasses.replace(
+      each, slices=tuple(s for s in each.slices if s.name in names)
+    )
+    for domain, each in (('a', a), ('b', b))
+  }
+
+
+def _list_some(names):
+  some = ', '.join(names[:3])
+  if len(names) > 3:
+    some += f' and {len(names) - 3} more'
+  return f'patient{"s" * (len(names) > 1)} {some}'

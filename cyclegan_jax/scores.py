@@ -1,0 +1,194 @@
+"""What a translation is worth, beside what needs no network.
+
+A record is a dict of one patient's scan, direction, method and region, and its
+scores: means over the slices that show a head.
+"""
+
+from collections.abc import Sequence
+import statistics
+
+import numpy as np
+
+from cyclegan_jax import subjects as subjects_lib
+from cyclegan_jax.mri import metrics
+from cyclegan_jax.mri import references
+
+# A slice with a smaller share of head, its very top say, is not scored.
+_SHOWN = 0.01
+METHODS = {
+  'translation': 'the translation',
+  'untranslated': 'untranslated',
+  'matched': 'histogram matched',
+  'inverted': 'inverted, then matched',
+  'oracle': 'best pointwise map (oracle)',
+}
+PAIRED = {
+  'psnr': metrics.psnr,
+  'ssim': metrics.ssim,
+  'mae': metrics.mae,
+  'nmi': metrics.nmi,
+}
+UNPAIRED = ('cycle_error', 'histogram_distance', 'edge_agreement')
+
+
+def score_pair(
+  subject: subjects_lib.Subject, quantiles: dict[str, Sequence[float]]
+) -> list[dict]:
+  """Scores both directions of a person with both scans against the truth.
+
+  Args:
+    subject: with 'a', 'b' and their fakes.
+    quantiles: of the foreground of each domain's training scans, in [-1, 1].
+
+  Returns:
+    Records: every method inside the head, the translation and the untranslated
+    input over the whole image as well.
+  """
+  records = []
+  mask = subject.masks['both']
+  rows = _find_rows(mask)
+  for source, target in ('ab', 'ba'):
+    given, truth = subject.images[source], subject.images[target]
+    wanted = (np.asarray(quantiles[target]) + 1) / 2
+    table = references.fit_pointwise(given, truth, mask)
+    images = {
+      'translation': subject.images[f'fake_{target}'],
+      'untranslated': given,
+      'matched': references.match_histogram(
+        given, subject.masks[source], wanted
+      ),
+      'inverted': references.invert_and_match(
+        given, subject.masks[source], wanted
+      ),
+      'oracle': references.apply_pointwise(table, given),
+    }
+    whole = np.ones_like(mask)
+    for method, image in images.items():
+      regions = {'head': mask}
+      if method in ('translation', 'untranslated'):
+        regions['whole'] = whole
+      for region, chosen in regions.items():
+        records.append(
+          _name(subject, source + target, method, region)
+          | _score_slices(truth, image, chosen, rows)
+        )
+  return records
+
+
+def score_alone(
+  subject: subjects_lib.Subject, quantiles: dict[str, Sequence[float]]
+) -> list[dict]:
+  """Measures what needs no truth, of the domains a person has a scan in.
+
+  'cycle_error': mean absolute difference to the round trip, inside the head.
+  'histogram_distance': of the result's intensities to the target domain's.
+  'edge_agreement': of input and result, blind to polarity.
+  """
+  records = []
+  for source, target in ('ab', 'ba'):
+    if source not in subject.images:
+      continue
+    given, mask = subject.images[source], subject.masks[source]
+    wanted = (np.asarray(quantiles[target]) + 1) / 2
+    for method, image, back in (
+      (
+        'translation',
+        subject.images[f'fake_{target}'],
+        subject.images[f'cycled_{source}'],
+      ),
+      ('untranslated', given, given),
+    ):
+      rows = _find_rows(mask)
+      edges = [
+        metrics.edge_agreement(given[row], image[row], mask[row])
+        for row in rows
+      ]
+      records.append(
+        _name(subject, source + target, method, 'head')
+        | {
+          'cycle_error': float(np.abs(given - back)[mask].mean()),
+          'histogram_distance': metrics.histogram_distance(image[mask], wanted),
+          'edge_agreement': float(np.mean(edges)),
+        }
+      )
+  return records
+
+
+def summarize(records: Sequence[dict]) -> dict:
+  """Means over patients by direction, method and metric, and every record.
+
+  Returns:
+    By direction: each metric of the translation inside the head, as
+    `metrics.summarize` gives it; 'whole_image' likewise; 'references', by
+    method; 'subjects', the records.
+  """
+  result = {}
+  for direction in ('ab', 'ba'):
+    own = [each for each in records if each['direction'] == direction]
+    if not own:
+      continue
+
+    def mean(method, region, own=own):
+      chosen = [
+        each
+        for each in own
+        if each['method'] == method and each['region'] == region
+      ]
+      return _summarize_patients(chosen)
+
+    methods = dict.fromkeys(each['method'] for each in own)
+    result[direction] = mean('translation', 'head') | {
+      'whole_image': mean('translation', 'whole'),
+      'references': {
+        method: mean(method, 'head')
+        for method in methods
+        if method != 'translation'
+      },
+      'subjects': own,
+    }
+  return result
+
+
+def _name(subject, direction, method, region):
+  return {
+    'patient': subject.patient,
+    'scan': subject.name,
+    'direction': direction,
+    'method': method,
+    'region': region,
+  }
+
+
+def _find_rows(mask):
+  """Slices that show a head; if none does, those that show anything."""
+  shares = mask.mean(axis=(1, 2))
+  rows = np.flatnonzero(shares >= _SHOWN)
+  return rows if len(rows) else np.flatnonzero(shares)
+
+
+def _score_slices(truth, image, chosen, rows):
+  return {
+    name: statistics.fmean(
+      metric(truth[row], image[row], chosen[row]) for row in rows
+    )
+    for name, metric in PAIRED.items()
+  } | {'slices': len(rows)}
+
+
+def _summarize_patients(records):
+  """Each metric over patients, of whom several scans count as one."""
+  if not records:
+    return {}
+  patients = {}
+  for record in records:
+    patients.setdefault(record['patient'], []).append(record)
+  names = [name for name in (*PAIRED, *UNPAIRED) if name in records[0]]
+  return {
+    name: metrics.summarize(
+      [
+        statistics.fmean(record[name] for record in scans)
+        for scans in patients.values()
+      ]
+    )
+    for name in names
+  }

@@ -1,0 +1,228 @@
+"""People to score: their scans on one grid, translated, in [0, 1]."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+
+from cyclegan_jax import inference
+from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import framing as framing_lib
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import metrics
+from cyclegan_jax.mri import registration
+from cyclegan_jax.mri import volume as volume_lib
+
+Report = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+  """Scans of one person, as stacks of slices [S, H, W] in [0, 1].
+
+  Attributes:
+    name: of the scan, or of the person for pictures.
+    patient: whose they are.
+    images: by stage: 'a' and 'b' as scanned; 'fake_b', 'fake_a', made from
+      them; and where asked for 'cycled_a', 'cycled_b'.
+    masks: [S, H, W] bool, where the head is: 'a', 'b', and 'both'.
+    spacing: mm between slices, rows, columns; None if unknown.
+    notes: what a person should know before believing the numbers.
+  """
+
+  name: str
+  patient: str
+  images: dict[str, np.ndarray]
+  masks: dict[str, np.ndarray]
+  spacing: tuple[float, float, float] | None
+  notes: tuple[str, ...] = ()
+
+
+def load_volumes(
+  scans: dict[str, formats.Scan],
+  translators: dict[str, inference.Translator],
+  *,
+  batch_size: int,
+  volume: int | None,
+  cycle: bool = False,
+  report: Report = lambda done, total: None,
+) -> Subject:
+  """Reads and translates the volumes of one person.
+
+  With two scans, that of domain b is brought onto the grid of a, if it has
+  another.
+
+  Args:
+    scans: of domain 'a', 'b' or both.
+    translators: of both directions.
+    batch_size: slices at a time.
+    volume: which one of 4-D files.
+    cycle: whether to translate back too.
+    report: called with the slices translated and their number.
+
+  Raises:
+    UserError: naming the file and what is wrong with it.
+  """
+  read, scalings, notes = {}, {}, []
+  for domain, scan in scans.items():
+    translator = translators['ab' if domain == 'a' else 'ba']
+    read[domain], scalings[domain] = inference.read_scaled(
+      scan,
+      translator.framings[0]._replace(volume=volume),
+      translator.scalings[0],
+    )
+    notes += [f'{scan.place}: {note}' for note in read[domain].notes]
+  grid = read.get('a', read.get('b'))
+  if len(read) == 2 and not _share_grid(read['a'], read['b']):
+    voxels = registration.resample_like(read['b'], grid)
+    notes.append(
+      f'{scans["b"].place} lies on another grid than {scans["a"].place}: '
+      'resampled to it'
+    )
+    read['b'] = dataclasses.replace(grid, voxels=voxels)
+
+  plane = translators['ab'].framings[0].planes[0]
+  images, masks = {}, {}
+  for domain, each in read.items():
+    scaling = scalings[domain]
+
+    def put(stage, unit, affine=each.affine):
+      images[stage] = (volume_lib.to_plane(unit, affine, plane) + 1) / 2
+
+    def run(direction, source, knots):
+      translator = translators[direction]
+      return inference.translate_units(
+        translator.generate,
+        source,
+        knots,
+        batch_size=batch_size,
+        framing=translator.framings[0]._replace(planes=(plane,)),
+        multiple=translator.multiple,
+        report=report,
+      )
+
+    put(domain, intensity.to_unit(each.voxels, scaling))
+    tissue = each.voxels > scaling.foreground
+    masks[domain] = _fill(volume_lib.to_plane(tissue, each.affine, plane))
+    other = 'b' if domain == 'a' else 'a'
+    fake = run(domain + other, each, scaling)
+    put(f'fake_{other}', fake)
+    if cycle:
+      typical = translators[domain + other].scalings[1]
+      back = dataclasses.replace(
+        each, voxels=intensity.from_unit(fake, typical)
+      )
+      put(f'cycled_{domain}', run(other + domain, back, typical))
+  first = next(iter(scans.values()))
+  return Subject(
+    name=first.name,
+    patient=first.patient,
+    images=images,
+    masks=_join(masks),
+    spacing=volume_lib.plane_spacing(grid.affine, plane)
+    if grid.measured
+    else None,
+    notes=tuple(notes),
+  )
+
+
+def load_pictures(
+  scans: dict[str, Sequence[formats.Scan]],
+  translators: dict[str, inference.Translator],
+  *,
+  batch_size: int,
+  cycle: bool = False,
+  report: Report = lambda done, total: None,
+) -> Subject:
+  """Reads and translates the pictures of one person, at the networks' size.
+
+  Args:
+    scans: of domain 'a', 'b' or both; with both, pairs in the same order.
+    translators: of both directions.
+    batch_size: slices at a time.
+    cycle: whether to translate back too.
+    report: called with the slices translated and their number.
+
+  Raises:
+    UserError: naming the file and what is wrong with it.
+  """
+  images, masks = {}, {}
+  total = sum(map(len, scans.values()))
+  done = 0
+  for domain, each in scans.items():
+    other = 'b' if domain == 'a' else 'a'
+    translator = translators[domain + other]
+    unit = np.concatenate([_read_canvas(scan, translator) for scan in each])
+    stages = {domain: unit, f'fake_{other}': np.empty_like(unit)}
+    if cycle:
+      stages[f'cycled_{domain}'] = np.empty_like(unit)
+    for start in range(0, len(unit), batch_size):
+      report(done, total)
+      rows = np.arange(start, min(start + batch_size, len(unit)))
+      batch = unit[np.resize(rows, batch_size), ..., None]
+      fakes = translator.generate(batch)
+      stages[f'fake_{other}'][rows] = fakes[: len(rows), ..., 0]
+      if cycle:
+        back = translators[other + domain].generate(fakes)
+        stages[f'cycled_{domain}'][rows] = back[: len(rows), ..., 0]
+      done += len(rows)
+    images |= {stage: (stack + 1) / 2 for stage, stack in stages.items()}
+    masks[domain] = metrics.head_mask(images[domain], images[domain])
+  report(total, total)
+  first = next(iter(scans.values()))[0]
+  return Subject(
+    name=first.patient,
+    patient=first.patient,
+    images=images,
+    masks=_join(masks),
+    spacing=None,
+  )
+
+
+def check_offset(subject: Subject) -> list[str]:
+  """Warns if a person's two scans are a voxel or more apart."""
+  spacing = subject.spacing
+  if spacing is None:  # of pixels, in slices that need not be neighbours
+    spacing = (1e3, 1.0, 1.0)
+  try:
+    offset = registration.estimate_offset(
+      subject.images['a'], subject.images['b'], spacing
+    )
+  except ValueError as error:
+    return [f'whether the scans of {subject.name} are aligned: {error}']
+  if subject.spacing is None:
+    offset[0] = 0
+  if np.abs(offset / spacing).max() < 1:
+    return []
+  unit = 'mm' if subject.spacing else 'pixels'
+  return [
+    f'the second scan of {subject.name} is shifted by '
+    f'{np.linalg.norm(offset):.1f} {unit}: PSNR and SSIM are not meaningful'
+  ]
+
+
+def _read_canvas(scan, translator):
+  framing = translator.framings[0]
+  volume, scaling = inference.read_scaled(scan, framing, translator.scalings[0])
+  unit = intensity.to_unit(volume.voxels, scaling)
+  resized = framing_lib.resize_to_fit(unit.shape[1:], framing.size)
+  frame = framing_lib.frame_square(unit.shape[1:], resized, framing.size)
+  return framing_lib.place(unit, frame, fill=-1).clip(-1, 1)
+
+
+def _share_grid(first, second):
+  return first.voxels.shape == second.voxels.shape and np.allclose(
+    first.affine, second.affine, atol=1e-3
+  )
+
+
+def _fill(mask):
+  """With what a slice's tissue surrounds: dark bone and fluid are head too."""
+  return np.stack([ndimage.binary_fill_holes(each) for each in mask])
+
+
+def _join(masks):
+  both = np.logical_or.reduce(list(masks.values()))
+  return masks | {'both': both}

@@ -1,0 +1,172 @@
+"""Scores of a trained run, against metrics computed here once more."""
+
+import csv
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+from scipy import ndimage
+
+from cyclegan_jax import evaluate
+from cyclegan_jax import scores
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture
+def workdir(trained, tmp_path):
+  shutil.copytree(trained, tmp_path / 'run')
+  return tmp_path / 'run'
+
+
+@pytest.fixture(scope='module')
+def held_out(trained):
+  """The run's own held-out pair, scored from the command line."""
+  result = subprocess.run(
+    [sys.executable, 'launch.py', '--mode=evaluate', f'--workdir={trained}'],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr
+  return result.stdout, json.loads((trained / 'evaluation.json').read_text())
+
+
+def test_both_directions_are_scored_beside_what_needs_no_network(held_out):
+  printed, report = held_out
+  assert report['paired'] and report['data_range'] == 1.0
+  assert 'not for diagnosis' in report['notice']
+  for direction in ('ab', 'ba'):
+    own = report[direction]
+    for metric in ('psnr', 'ssim', 'mae', 'nmi'):
+      assert own[metric]['n'] == 1 and np.isfinite(own[metric]['mean'])
+      assert own['whole_image'][metric]['n'] == 1
+    assert set(own['references']) == set(scores.METHODS) - {'translation'}
+    references = own['references']
+    # T2 is made from T1 pointwise here, so a pointwise map all but finds it.
+    assert references['oracle']['psnr']['mean'] > 25
+    assert (
+      references['oracle']['psnr']['mean']
+      > references['inverted']['psnr']['mean']
+      > references['untranslated']['psnr']['mean']
+    )
+  assert 'T1w to T2w, 1 patients' in printed
+  for label in scores.METHODS.values():
+    assert printed.count(label) >= 2
+
+
+def test_the_table_of_patients_agrees_with_the_report(held_out, trained):
+  _, report = held_out
+  with (trained / 'evaluation.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  assert {row['patient'] for row in rows} == {'carl'}
+  (row,) = (
+    row
+    for row in rows
+    if (row['direction'], row['method'], row['region'])
+    == ('ab', 'translation', 'head')
+  )
+  assert float(row['psnr']) == pytest.approx(report['ab']['psnr']['mean'])
+
+
+def test_the_pictures_show_the_difference(held_out, trained):
+  for direction in ('ab', 'ba'):
+    with Image.open(trained / f'evaluation_{direction}.png') as picture:
+      assert picture.mode == 'RGB' and picture.width > 4 * 128
+
+
+def save_people(root, save_nifti, heads, affine=None):
+  for person, head in heads.items():
+    save_nifti(root / person / 'scan.nii.gz', head, affine)
+  return str(root)
+
+
+def test_several_patients_give_an_interval_and_a_shift_is_told(
+  workdir, make_head, save_nifti, tmp_path, capsys
+):
+  shape = (48, 56, 40)
+  heads = {f'p{i}x': make_head(shape, seed=i) for i in range(3)}
+  truths = {p: (head > 0) * (1200 - head) for p, head in heads.items()}
+  truths['p1x'] = ndimage.shift(truths['p1x'], (4, 0, 0), order=1)
+  report = evaluate.evaluate(
+    workdir,
+    source_a=save_people(tmp_path / 'a', save_nifti, heads),
+    source_b=save_people(tmp_path / 'b', save_nifti, truths),
+  )
+  psnr = report['ab']['psnr']
+  assert psnr['n'] == 3 and psnr['low'] <= psnr['mean'] <= psnr['high']
+  (note,) = report['notes']
+  assert 'p1x/scan is shifted by' in note
+  shift = float(note.split('shifted by ')[1].split(' mm')[0])
+  assert shift == pytest.approx(4, abs=1)
+  assert 'not meaningful' in capsys.readouterr().out
+
+
+def test_pairs_on_different_grids_are_resampled_with_a_note(
+  workdir, make_head, save_nifti, tmp_path
+):
+  head = make_head((24, 28, 20))
+  fine = (head > 0) * (1200 - head)
+  coarse = fine.reshape(24, 28, 10, 2).mean(axis=3)
+  affine = np.diag([1.0, 1, 2, 1])
+  affine[2, 3] = 0.5
+  report = evaluate.evaluate(
+    workdir,
+    source_a=save_people(tmp_path / 'a', save_nifti, {'anna': head}),
+    source_b=save_people(tmp_path / 'b', save_nifti, {'anna': coarse}, affine),
+  )
+  assert any('another grid' in note for note in report['notes'])
+  assert report['ab']['references']['oracle']['psnr']['mean'] > 18
+
+
+def test_pictures_are_paired_by_name_and_counted_by_patient(
+  workdir, slice_folders
+):
+  report = evaluate.evaluate(
+    workdir,
+    source_a=str(slice_folders / 'test_a'),
+    source_b=str(slice_folders / 'test_b'),
+  )
+  (record,) = (
+    each
+    for each in report['ab']['subjects']
+    if each['method'] == 'untranslated' and each['region'] == 'whole'
+  )
+  assert record['slices'] == 2 and record['patient'] == 'carl0'
+  first, second = (
+    np.stack(
+      [
+        np.asarray(Image.open(path), float) / 255
+        for path in sorted((slice_folders / name).iterdir())
+      ]
+    )
+    for name in ('test_a', 'test_b')
+  )
+  errors = ((first - second) ** 2).mean(axis=(1, 2))
+  assert record['psnr'] == pytest.approx(np.mean(-10 * np.log10(errors)), 1e-4)
+
+
+def test_without_pairs_only_what_needs_no_truth_is_measured(
+  workdir, scan_folder, capsys
+):
+  report = evaluate.evaluate(
+    workdir,
+    source_a=str(scan_folder / 'anna' / 'T1.nii.gz'),
+    source_b=str(scan_folder / 'bert' / 'T2.nii.gz'),
+  )
+  assert not report['paired']
+  own = report['ab']
+  assert own['cycle_error']['mean'] > 0
+  assert own['references']['untranslated']['cycle_error']['mean'] == 0
+  assert own['references']['untranslated']['edge_agreement'][
+    'mean'
+  ] == pytest.approx(1, abs=0.3)
+  assert {each['direction'] for each in own['subjects']} == {'ab'}
+  assert 'histogram_distance' in capsys.readouterr().out
+  assert not (workdir / 'evaluation_ab.png').exists()

@@ -1,0 +1,214 @@
+"""A trained run, applied to scans: geometry kept, nothing lost, all told."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+from PIL import Image
+import pydicom
+import pytest
+
+from cyclegan_jax import errors
+from cyclegan_jax import translate
+from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import scans
+from cyclegan_jax.mri import volume as volume_lib
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+
+def read(path):
+  (scan,) = scans.find_scans(path)
+  return formats.read_scan(scan)
+
+
+def run(trained, source, target, **changes):
+  arguments = dict(direction='ab', source=str(source), target=str(target))
+  translate.translate(str(trained), **arguments | changes)
+
+
+@pytest.fixture
+def head(tmp_path, make_head, save_nifti):
+  """A coarse, turned scan of signed 16-bit voxels."""
+  affine = np.array(
+    [[0, 0, 2, 5], [-1.5, 0, 0, 7], [0, 1.5, 0, -9], [0, 0, 0, 1.0]]
+  )
+  voxels = make_head((24, 20, 11)).astype(np.int16) - 20
+  return save_nifti(tmp_path / 'scans' / 'anna_T1.nii.gz', voxels, affine)
+
+
+def test_a_nifti_file_keeps_its_grid_and_says_what_it_is(
+  trained, head, tmp_path
+):
+  target = tmp_path / 'out' / 'anna_T2.nii.gz'
+  run(trained, head, target, preview=True)
+  source, fake = nib.load(head), nib.load(target)
+  np.testing.assert_array_equal(fake.affine, source.affine)
+  assert fake.shape == source.shape
+  assert fake.get_data_dtype() == np.float32
+  assert 'not for diagnosis' in fake.header['descrip'].item().decode()
+  sidecar = json.loads((tmp_path / 'out' / 'anna_T2.json').read_text())
+  assert sidecar['synthetic'] is True and sidecar['checkpoint'] == 4
+  assert sidecar['direction'] == 'T1w to T2w (ab)'
+  assert sidecar['source'] == 'anna_T1.nii.gz'
+  assert str(tmp_path) not in json.dumps(sidecar)
+  values = fake.get_fdata()
+  low, high = sidecar['intensities']['air_to_bright']
+  assert low <= values.min() < values.max() <= 2 * high
+  with Image.open(tmp_path / 'out' / 'anna_T2.png') as picture:
+    assert picture.width > 100
+  assert sorted(p.name for p in target.parent.iterdir()) == [
+    'anna_T2.json',
+    'anna_T2.nii.gz',
+    'anna_T2.png',
+  ]
+
+
+def test_the_inputs_type_is_an_option(trained, head, tmp_path):
+  run(trained, head, tmp_path / 'x.nii', voxel_type='input')
+  assert nib.load(tmp_path / 'x.nii').get_data_dtype() == np.int16
+
+
+@pytest.mark.parametrize('name', ['x.nrrd', 'x.mha', 'x.npy', 'x.tif'])
+def test_the_targets_suffix_decides_the_format(trained, head, tmp_path, name):
+  run(trained, head, tmp_path / name)
+  run(trained, head, tmp_path / 'x.nii')
+  expected, fake = read(tmp_path / 'x.nii'), read(tmp_path / name)
+  if fake.measured:
+    np.testing.assert_allclose(fake.affine, expected.affine, atol=1e-5)
+  voxels = expected.voxels
+  if name == 'x.tif':  # pictures of the axial slices
+    voxels = volume_lib.to_plane(voxels, expected.affine, 'axial')
+  np.testing.assert_allclose(fake.voxels, voxels, rtol=1e-5)
+
+
+def test_dicom_in_dicom_out_a_derived_series_of_the_same_place(
+  trained, head, tmp_path
+):
+  like = read(head)
+  formats.write_scan(
+    tmp_path / 'in', like.voxels, like, volume_lib.Provenance('x', 'y', {})
+  )
+  run(trained, tmp_path / 'in', tmp_path / 'out')
+  here, there = (
+    [pydicom.dcmread(path) for path in sorted((tmp_path / name).glob('*.dcm'))]
+    for name in ('in', 'out')
+  )
+  assert len(here) == len(there) == 11
+  for source, fake in zip(here, there, strict=True):
+    assert fake.ImagePositionPatient == source.ImagePositionPatient
+    assert fake.ImageOrientationPatient == source.ImageOrientationPatient
+    assert fake.FrameOfReferenceUID == source.FrameOfReferenceUID
+    assert fake.StudyInstanceUID == source.StudyInstanceUID
+    assert fake.SOPInstanceUID != source.SOPInstanceUID
+    assert fake.SeriesInstanceUID != source.SeriesInstanceUID
+    assert list(fake.ImageType[:2]) == ['DERIVED', 'SECONDARY']
+    assert 'not for diagnosis' in fake.SeriesDescription
+  # The same head as NIfTI gives the same voxels, to DICOM's 16 bits.
+  run(trained, head, tmp_path / 'x.nii')
+  expected = read(tmp_path / 'x.nii')
+  fake = read(tmp_path / 'out')
+  for each in (expected, fake):
+    assert each.voxels.size == 24 * 20 * 11
+  first, second = (
+    volume_lib.to_plane(v.voxels, v.affine, 'axial') for v in (expected, fake)
+  )
+  np.testing.assert_allclose(first, second, atol=2e-3 * np.ptp(first))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_a_picture_stays_one_of_its_size_and_depth(trained, tmp_path, dtype):
+  top = np.iinfo(dtype).max
+  y, x = np.mgrid[:50, :30]
+  inside = (y - 25) ** 2 + (x - 15) ** 2 < 200
+  Image.fromarray((inside * top).astype(dtype)).save(tmp_path / 'x.png')
+  run(trained, tmp_path / 'x.png', tmp_path / 'y.png')
+  fake = read(tmp_path / 'y.png')
+  assert fake.voxels.dtype == dtype and fake.voxels.shape == (1, 50, 30)
+
+
+def test_one_bad_file_among_many_does_not_lose_the_others(
+  trained, head, tmp_path, capsys
+):
+  folder = head.parent
+  voxels = nib.load(head)
+  for name in ('bert/T1.nii', 'carl/deep/er/T1.nii.gz'):
+    (folder / name).parent.mkdir(parents=True)
+    nib.save(voxels, folder / name)
+  (folder / 'bad.nii.gz').write_text('no voxels')
+  (folder / 'README.txt').write_text('not a scan')
+  target = tmp_path / 'out'
+  with pytest.raises(
+    errors.Incomplete, match=r'1 of 4 scans .* the first: .*bad.nii.gz'
+  ):
+    run(trained, folder, target)
+  written = sorted(p.relative_to(target) for p in target.rglob('*.nii*'))
+  assert list(map(str, written)) == [
+    'anna_T1.nii.gz',
+    'bert/T1.nii',
+    'carl/deep/er/T1.nii.gz',
+  ]
+  assert not list(target.rglob('*partial*'))
+
+  kept = (target / 'bert' / 'T1.nii').stat().st_mtime_ns
+  (folder / 'bad.nii.gz').unlink()
+  capsys.readouterr()
+  run(trained, folder, target)
+  assert '3 exist already' in capsys.readouterr().out
+  assert (target / 'bert' / 'T1.nii').stat().st_mtime_ns == kept
+  run(trained, folder, target, overwrite=True)
+  assert (target / 'bert' / 'T1.nii').stat().st_mtime_ns != kept
+
+
+def test_a_scan_that_fails_leaves_nothing_behind(trained, tmp_path):
+  (tmp_path / 'bad.nii').write_text('no voxels')
+  with pytest.raises(errors.UserError, match='bad.nii is not a NIfTI'):
+    run(trained, tmp_path / 'bad.nii', tmp_path / 'out' / 'x.nii')
+  assert not (tmp_path / 'out').exists()
+
+
+def test_targets_that_would_do_harm_are_refused(trained, head, tmp_path):
+  run(trained, head, tmp_path / 'x.nii')
+  with pytest.raises(errors.UserError, match='x.nii exists; --overwrite'):
+    run(trained, head, tmp_path / 'x.nii')
+  with pytest.raises(errors.UserError, match='inside --source'):
+    run(trained, head.parent, head.parent / 'out')
+  with pytest.raises(errors.UserError, match='inside --source'):
+    run(trained, head, head, overwrite=True)
+  with pytest.raises(errors.UserError, match='cannot write .txt'):
+    run(trained, head, tmp_path / 'x.txt')
+  nib.save(nib.load(head), head.parent / 'more.nii')
+  with pytest.raises(errors.UserError, match='holds 2 scans .* name a folder'):
+    run(trained, head.parent, tmp_path / 'y.nii')
+
+
+def test_planes_the_networks_never_saw_are_refused(trained, head, tmp_path):
+  with pytest.raises(errors.UserError, match='trained on axial, coronal slic'):
+    run(trained, head, tmp_path / 'x.nii', planes=['axial', 'sagittal'])
+  run(trained, head, tmp_path / 'x.nii', planes=['axial', 'coronal'])
+  run(trained, head, tmp_path / 'y.nii')
+  both, one = (read(tmp_path / n).voxels for n in ('x.nii', 'y.nii'))
+  assert not np.array_equal(both, one)
+
+
+def test_the_command_line_translates_back_too(trained, head, tmp_path):
+  command = [
+    *(sys.executable, 'launch.py', '--mode=translate'),
+    *(f'--workdir={trained}', '--direction=ba', f'--source={head}'),
+    *(f'--target={tmp_path / "x.nii.gz"}', '--preview'),
+  ]
+  result = subprocess.run(
+    command, cwd=_ROOT, capture_output=True, text=True, check=False
+  )
+  assert result.returncode == 0, result.stderr
+  assert 'T2w to T1w' in result.stdout and 'not for diagnosis' in result.stdout
+  assert read(tmp_path / 'x.nii.gz').voxels.shape == (24, 20, 11)
+  again = subprocess.run(
+    command, cwd=_ROOT, capture_output=True, text=True, check=False
+  )
+  assert again.returncode == 2
+  (line,) = again.stderr.splitlines()
+  assert line.startswith('launch.py: ') and 'x.nii.gz exists' in line
