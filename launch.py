@@ -11,6 +11,7 @@ Exit status: 0 done; 2 a mistake in a flag, a path or a file, told in one line;
 1 anything else that stopped the run, the cause in the last line.
 """
 
+import functools
 import importlib
 import os
 import pathlib
@@ -22,6 +23,7 @@ from absl import logging
 from ml_collections import config_flags
 
 from cyclegan_jax import checks
+from cyclegan_jax import command_line
 from cyclegan_jax import errors
 
 # Modes and the flags they take besides --workdir. A mode's module, of the same
@@ -44,49 +46,20 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Where the run is kept. Default: runs/<config name>.'
 )
 flags.DEFINE_enum(
-  'direction', None, ['ab', 'ba'], 'ab: domain a to b, as in the config.'
+  'direction', None, ['ab', 'ba'], 'From domain a to b, or back'
 )
 flags.DEFINE_string('source', None, 'A scan, or a folder of scans.')
 flags.DEFINE_string('target', None, 'A file, or a folder, to write to.')
-flags.DEFINE_list(
-  'planes', None, 'Average over these, such as axial,coronal,sagittal.'
-)
+flags.DEFINE_list('planes', None, 'To average over: axial,coronal,sagittal.')
 flags.DEFINE_integer('volume', -1, 'Which volume of 4-D files, from 0.')
 flags.DEFINE_enum(
-  'voxel_type', 'float32', ['float32', 'input'], 'Of the voxels written.'
+  'voxel_type', 'float32', ['float32', 'input'], 'Of the output'
 )
 flags.DEFINE_integer('batch_size', 4, 'Slices at a time.', lower_bound=1)
 flags.DEFINE_bool('overwrite', False, 'Replace translations that exist.')
 flags.DEFINE_bool('preview', False, 'Draw every translation in three planes.')
 flags.DEFINE_string('source_a', None, 'Scans of domain a; default: data.test_a')
 flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')
-
-
-def parse(argv: list[str]) -> list[str]:
-  """Parses flags; every mistake ends with one line and status 2."""
-  try:
-    rest = flags.FLAGS(argv)
-    if len(rest) > 1:
-      _refuse(f'stray word {rest[1]!r}: flags are written --name=value')
-    _check_flags(_MODE.value)
-    if _CONFIG.value is not None:
-      _CONFIG.value.to_dict()  # an absent file is noticed only here
-  except (AttributeError, KeyError) as error:
-    # "'name'", perhaps with a line: Did you mean "other" instead of "name"?
-    # inside an AttributeError it is the argument of a KeyError.
-    cause = error.args[0] if isinstance(error.args[0], KeyError) else error
-    name, *hint = str(cause.args[0]).split('\n')
-    name = name.strip("'")
-    wrong = [arg for arg in argv if f'.{name}=' in arg]
-    if not wrong:
-      raise
-    _refuse(f'{wrong[0]}: there is no such field. {" ".join(hint)}'.rstrip())
-  except OSError as error:
-    reason = str(error).splitlines()[-1].strip()
-    _refuse(f'--config: {reason}; recipes are in configs/')
-  except (flags.Error, ValueError, TypeError) as error:
-    _refuse(error)
-  return rest
 
 
 def main(argv):
@@ -104,34 +77,19 @@ def main(argv):
     module = importlib.import_module(f'cyclegan_jax.{mode}')
     getattr(module, mode)(workdir=workdir, **arguments)
   except errors.UserError as error:
-    _refuse(error)
+    command_line.refuse(error)
   except (errors.Interrupted, errors.Incomplete, FloatingPointError) as error:
     sys.exit(f'launch.py: {error}')
   except KeyboardInterrupt:
     sys.exit(
-      'launch.py: interrupted; the same command resumes from the last '
-      'checkpoint, if there is one'
+      'launch.py: interrupted; the same command goes on from what is done'
     )
 
 
-def _check_flags(mode):
-  if mode != 'train' and _WORKDIR.value is None:
-    _refuse(f'--mode={mode} needs --workdir=W, the folder of a run')
-  for name in MODES[mode]:
-    if name in REQUIRED and flags.FLAGS[name].value is None:
-      hint = ', such as configs/quickstart.py' * (name == 'config')
-      _refuse(f'--mode={mode} needs --{name}=...{hint}')
-  others = {name for names in MODES.values() for name in names}
-  for name in sorted(others - set(MODES[mode])):
-    if flags.FLAGS[name].present:
-      _refuse(f'--{name} has no meaning with --mode={mode}')
-
-
-def _refuse(error):
-  line = ' '.join(str(error).split())
-  print(f'launch.py: {line}', file=sys.stderr)
-  sys.exit(2)
-
-
 if __name__ == '__main__':
-  app.run(main, flags_parser=parse)
+  app.run(
+    main,
+    flags_parser=functools.partial(
+      command_line.parse, modes=MODES, required=REQUIRED
+    ),
+  )

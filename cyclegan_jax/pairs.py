@@ -10,6 +10,9 @@ from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
+# A slice with a smaller share of head, its very top say, is not scored.
+_SHOWN = 0.01
+
 
 def check_patients(
   found: Mapping[str, Sequence[formats.Scan]], *, warn: Callable[[str], None]
@@ -53,7 +56,7 @@ def open_pairs(
   *,
   warn: Callable[[str], None],
 ) -> dict[str, slices.SliceSet] | None:
-  """The held-out slices that both domains have.
+  """The held-out slices that both domains have and that show a head.
 
   The two scans of a pair are centred about the same place, else they would be
   scored for where they lie.
@@ -93,11 +96,11 @@ def open_pairs(
       f'warning: the two scans of {", ".join(astray)} lie on different grids '
       'and are not scored while training; --mode=evaluate resamples them'
     )
-  names = {each.name for each in a.slices} & {each.name for each in b.slices}
   names = {
-    name
-    for name in names
-    if not name.startswith(tuple(f'{x} ' for x in astray))
+    first.name
+    for first, second in _match(a.slices, b.slices)
+    if max(first.foreground, second.foreground) >= _SHOWN
+    and not first.name.startswith(tuple(f'{name} ' for name in astray))
   }
   if not names:
     return None
@@ -107,6 +110,13 @@ def open_pairs(
     )
     for domain, each in (('a', a), ('b', b))
   }
+
+
+def _match(slices_a, slices_b):
+  by_name = {each.name: each for each in slices_b}
+  for each in slices_a:
+    if each.name in by_name:
+      yield each, by_name[each.name]
 
 
 def _list_some(names):

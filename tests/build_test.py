@@ -74,11 +74,9 @@ def test_volumes_are_trained_on_and_paired_by_patient(volumes, capsys):
   told = capsys.readouterr().out
   assert 'patients anna, bert in both training domains' in told
   names = [[s.name for s in data.pairs[d].slices] for d in 'ab']
-  assert names[0] == names[1] and len(names[0]) == 10
+  assert names[0] == names[1] and 6 <= len(names[0]) < 10  # ends are blank
   # Cropped about the same middle, whatever each contrast shows of the head.
-  a, b = (
-    np.stack([data.pairs[d].load(row) for row in range(10)]) for d in 'ab'
-  )
+  a, b = (np.stack([data.pairs[d].load(row) for row in range(6)]) for d in 'ab')
   inside = (a > -0.9) & (b > -0.9)
   assert np.corrcoef(a[inside], b[inside])[0, 1] < -0.9
 
