@@ -10,10 +10,14 @@ import numpy as np
 from PIL import Image
 import pydicom
 import pytest
+from scipy.spatial import transform
 
 from cyclegan_jax import errors
+from cyclegan_jax import inference
 from cyclegan_jax import translate
+from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -65,6 +69,53 @@ def test_a_nifti_file_keeps_its_grid_and_says_what_it_is(
     'anna_T2.nii.gz',
     'anna_T2.png',
   ]
+
+
+def write_as(kind, root, voxels):
+  """A scan in another orientation or format, and where to translate it."""
+  turn = transform.Rotation.from_euler('xyz', (5, -12, 25), degrees=True)
+  affine = np.eye(4)
+  affine[:3, 3] = (-40, 12.5, 3)
+  if kind == 'lps':
+    affine = np.diag([-1.0, -1, 1, 1]) @ affine
+  if kind in ('oblique', 'dicom', 'nrrd'):
+    affine[:3, :3] = turn.as_matrix()
+  like = volume_lib.Volume(voxels, affine)
+  name = {'dicom': 'scan', 'nrrd': 'scan.nrrd'}.get(kind, 'scan.nii.gz')
+  provenance = volume_lib.Provenance('x', 'y', {})
+  formats.write_scan(root / 'in' / name, voxels, like, provenance)
+  return root / 'in' / name, root / 'out' / name
+
+
+@pytest.mark.parametrize('kind', ['ras', 'lps', 'oblique', 'dicom', 'nrrd'])
+@pytest.mark.parametrize('shape', [(24, 20, 11), (17, 33, 26)])
+def test_an_identity_gives_the_file_back(
+  make_head, monkeypatch, tmp_path, kind, shape
+):
+  """Every voxel within 1e-4 of the range, the affine to the bit."""
+  source, target = write_as(kind, tmp_path, make_head(shape) - 30)
+  before = read(source)
+  scaling = intensity.fit_scaling(before.voxels)
+  framing = decode.Framing(size=32)
+  same = inference.Translator(
+    generate=lambda images: images,
+    direction='ab',
+    domains=('T1w', 'T2w'),
+    multiple=8,
+    framings=(framing, framing),
+    scalings=(scaling, scaling),
+    quantiles=[0.0, 1.0],
+    step=0,
+    run='none',
+    network='identity',
+  )
+  monkeypatch.setattr(inference, 'load_translators', lambda *_: {'ab': same})
+  run('none', source, target)
+  after = read(target)
+  np.testing.assert_array_equal(after.affine, before.affine)
+  np.testing.assert_allclose(
+    after.voxels, before.voxels, atol=1e-4 * float(np.ptp(before.voxels))
+  )
 
 
 def test_the_inputs_type_is_an_option(trained, head, tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
 import itertools
+import logging
 import pathlib
 from typing import NamedTuple
 import warnings
@@ -32,6 +33,10 @@ _SYNTAXES = {  # by implicit VR and little endian, for files that name none
   (False, True): pydicom.uid.ExplicitVRLittleEndian,
   (False, False): pydicom.uid.ExplicitVRBigEndian,
 }
+
+
+# Whatever matters of what it logs, it raises as well.
+logging.getLogger('pydicom').setLevel(logging.CRITICAL)
 
 
 class Series(NamedTuple):
@@ -185,11 +190,8 @@ def _read_images(path) -> list[dicom_stack.Slice]:
 def _decoded(dataset):
   """Pixels, [rows, columns] or [frames, rows, columns]."""
   decoder = pydicom.pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
-  # A broken file can make GDCM end the process, so any other is preferred; of
-  # 12-bit JPEG there is none.
+  # A broken file can make GDCM end the process, so any other is preferred.
   others = [name for name in decoder.available_plugins if name != 'gdcm']
-  if pydicom.uid.JPEGExtended12Bit == decoder.UID:
-    others = ['gdcm']
   # Unlike the property of this name, the function leaves nothing in the header.
   return pydicom.pixels.pixel_array(
     dataset, decoding_plugin=others[0] if others else ''
