@@ -58,3 +58,87 @@ def test_the_head_is_where_either_picture_has_signal():
   expected = np.zeros((3, 3), bool)
   expected[0, 0] = expected[2, 2] = True
   np.testing.assert_array_equal(metrics.head_mask(first, second), expected)
+
+
+def test_errors_are_shares_of_the_range(pair):
+  truth, image, mask = pair
+  absolute = np.abs(truth - image)
+  assert metrics.mae(truth, image, mask) == pytest.approx(absolute[mask].mean())
+  assert metrics.mae(truth, image) == pytest.approx(absolute.mean())
+  for metric in (metrics.psnr, metrics.ssim, metrics.mae, metrics.nmi):
+    scaled = metric(700 * truth, 700 * image, mask, data_range=700)
+    assert scaled == pytest.approx(metric(truth, image, mask))
+
+
+def test_mutual_information_asks_for_no_grey_levels(pair):
+  """Studholme et al. 1999: (H(x) + H(y)) / H(x, y), of 100 x 100 bins."""
+  truth, image, mask = pair
+  joint, _, _ = np.histogram2d(truth[mask], image[mask], bins=100)
+  joint /= joint.sum()
+
+  def entropy(p):
+    p = p[p > 0]
+    return -(p * np.log(p)).sum()
+
+  expected = (entropy(joint.sum(0)) + entropy(joint.sum(1))) / entropy(joint)
+  assert metrics.nmi(truth, image, mask) == pytest.approx(expected)
+  assert metrics.nmi(truth, 1 - truth, mask) == pytest.approx(2)
+  assert metrics.nmi(truth, np.ones_like(truth), mask) == 1
+
+
+def test_identical_pictures_and_empty_masks(pair):
+  truth, image, mask = pair
+  assert metrics.psnr(truth, truth, mask) == np.inf
+  for metric in (metrics.psnr, metrics.ssim, metrics.mae, metrics.nmi):
+    with pytest.raises(ValueError, match='mask is empty'):
+      metric(truth, image, np.zeros_like(mask))
+
+
+def test_edges_agree_whichever_side_is_brighter(pair):
+  truth, _, mask = pair
+  rng = np.random.default_rng(1)
+  other = ndimage.gaussian_filter(rng.random(truth.shape), 2)
+  assert metrics.edge_agreement(truth, truth, mask) == pytest.approx(1)
+  assert metrics.edge_agreement(truth, 3 - 2 * truth, mask) == pytest.approx(1)
+  assert abs(metrics.edge_agreement(truth, other, mask)) < 0.4
+  moved = np.roll(truth, 4, axis=1)
+  assert metrics.edge_agreement(truth, moved, mask) < 0.5
+  y, x = np.mgrid[:40, :40] / 5
+  crossing = metrics.edge_agreement(np.sin(y), np.sin(x))
+  assert crossing < -0.3
+  assert metrics.edge_agreement(truth, np.ones_like(truth), mask) == 0
+
+
+def test_a_distribution_moved_by_a_tenth_is_a_tenth_away():
+  values = np.random.default_rng(0).uniform(0, 1, 20_000)
+  quantiles = np.linspace(0, 1, 101)
+  assert metrics.histogram_distance(values, quantiles) < 0.01
+  moved = metrics.histogram_distance(values + 0.1, quantiles)
+  assert moved == pytest.approx(0.1, abs=0.01)
+  with pytest.raises(ValueError, match='no values'):
+    metrics.histogram_distance([], quantiles)
+
+
+def test_patients_are_summarized():
+  values = [20.0, 22.0, 27.0]
+  summary = metrics.summarize(values)
+  assert summary['mean'] == pytest.approx(23)
+  assert summary['std'] == pytest.approx(np.sqrt((9 + 1 + 16) / 2))
+  assert summary['n'] == 3
+  assert 20 <= summary['low'] < 23 < summary['high'] <= 27
+  assert metrics.summarize(values) == summary
+  one = metrics.summarize([20.0])
+  assert one['mean'] == 20 and one['std'] is one['low'] is one['high'] is None
+  some = metrics.summarize([20.0, np.inf])
+  assert some['mean'] == 20 and some['n'] == some['left_out'] == 1
+
+
+def test_the_interval_of_many_patients_is_that_of_the_mean():
+  """1.96 standard errors to both sides."""
+  values = np.random.default_rng(0).normal(20, 3, 200)
+  summary = metrics.summarize(values)
+  error = values.std(ddof=1) / np.sqrt(200)
+  assert summary['low'] == pytest.approx(values.mean() - 1.96 * error, abs=0.08)
+  assert summary['high'] == pytest.approx(
+    values.mean() + 1.96 * error, abs=0.08
+  )

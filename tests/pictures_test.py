@@ -32,3 +32,49 @@ def test_every_row_and_the_caption_is_labelled():
 def test_small_images_are_enlarged():
   assert draw(32).shape == draw(128).shape
   assert draw(256).shape[0] > draw(128).shape[0]
+
+
+def compare(**changes):
+  truth = np.linspace(0, 1, 64 * 48).reshape(64, 48)
+  rows = [
+    ('anna\n20.1 dB', truth, truth, truth),
+    ('bert', truth, np.zeros_like(truth), truth),
+  ]
+  return pictures.draw_comparison(rows, caption='T1w to T2w', **changes)
+
+
+def test_differences_are_coloured_beside_a_bar():
+  picture = compare()
+  assert picture.mode == 'RGB'
+  pixels = np.asarray(picture).astype(int)
+  coloured = np.ptp(pixels, axis=2) > 60
+  columns = np.flatnonzero(coloured.any(axis=0))
+  assert columns[0] > picture.width / 2  # nothing else is in colour
+  half = picture.height // 2
+  assert not coloured[:half, : columns[0] + 48].any()  # no difference above
+  assert coloured[half:].any()
+
+
+def test_more_than_the_top_of_the_bar_has_its_colour():
+  small, large = (
+    np.asarray(compare(top=top)).astype(int) for top in (0.1, 1.0)
+  )
+  assert small.sum() > large.sum()
+
+
+def test_planes_of_thick_slices_are_not_squashed():
+  """16 slices of 4 mm are as tall as 64 rows of 1 mm."""
+  planes = [np.ones((64, 48)), np.ones((16, 48)), np.ones((16, 64))]
+  sizes = [(1.0, 1.0), (4.0, 1.0), (4.0, 1.0)]
+  picture = pictures.draw_planes(
+    [('T1w\nsource', planes), ('T2w\nsynthetic', planes)],
+    caption='T1w to T2w',
+    pixel_sizes=sizes,
+  )
+  pixels = np.asarray(picture)
+  lit = pixels[90:] == 255
+  white = np.flatnonzero(lit.mean(axis=0) > 0.8)
+  runs = np.split(white, np.flatnonzero(np.diff(white) > 1) + 1)
+  assert [len(run) for run in runs] == [96, 96, 128]
+  row = lit[:, runs[1][5]]
+  assert row.sum() >= 2 * 128 - 90 + 28

@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import dicom_writer
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import scans
+from cyclegan_jax.mri import volume
 
 
 def touch(root, *names):
@@ -96,3 +99,19 @@ def test_pairs_share_a_name_or_are_the_only_ones_of_a_patient():
     ('bert/T1', 'bert/T1'),
     ('dora_T1', 'dora_T1'),
   ]
+
+
+def test_dicom_series_are_named_after_their_folders(tmp_path):
+  like = volume.Volume(np.zeros((3, 3, 3), np.int16), np.eye(4))
+  for place in ('anna', 'bert/head', 'carl/x', 'carl/y'):
+    description = volume.Provenance(place, 'T2w', {})
+    dicom_writer.write_series(tmp_path / place, like.voxels, like, description)
+  for path in (tmp_path / 'carl' / 'y').iterdir():  # two series, one folder
+    path.rename(tmp_path / 'carl' / 'x' / f'y{path.name}')
+  found = scans.find_scans(tmp_path)
+  assert [scan.patient for scan in found] == ['anna', 'bert', 'carl', 'carl']
+  assert names(found)[:2] == ['anna', 'bert/head']
+  assert 'from_carl_x' in found[2].name and 'from_carl_y' in found[3].name
+  assert all(len(scan.paths) == 3 for scan in found)
+  (alone,) = scans.find_scans(tmp_path / 'anna')
+  assert alone.name == alone.patient == 'anna'

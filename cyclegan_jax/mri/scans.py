@@ -191,8 +191,9 @@ def _find_series(root, paths: Sequence[pathlib.Path]) -> list[formats.Scan]:
   scans = []
   for number, (each, name) in enumerate(zip(series, names, strict=True), 1):
     shared = names.count(name) > 1
-    if name and not shared:
-      full, patient = name, patient_of(f'{name}/x')
+    if not shared:
+      full = name or root.absolute().name
+      patient = patient_of(f'{full}/x')
     else:  # several series in one folder: told apart by their description
       label = re.sub(r'[^A-Za-z0-9]+', '_', each.description).strip('_')
       label = f'series{number:02d}' + (f'_{label}' if label else '')
