@@ -178,21 +178,24 @@ def refresh_pools(state, fakes, key, axis_name):
   return pools, past_fakes
 
 
+def translate(
+  state: state_lib.CycleGANState, batch: array_types.Batch
+) -> dict[str, array_types.Images]:
+  """{'fake_a', 'fake_b'} of a batch, each [B, H, W, C], without dropout."""
+  return {
+    'fake_b': generate(state.gen_ab, batch['a']),
+    'fake_a': generate(state.gen_ba, batch['b']),
+  }
+
+
 def reconstruct(
   state: state_lib.CycleGANState, batch: array_types.Batch
 ) -> dict[str, array_types.Images]:
-  """Translations and round trips of a batch, without dropout.
-
-  Returns:
-    {'fake_a', 'fake_b', 'cycled_a', 'cycled_b'}, each [B, H, W, C].
-  """
-  fake_b = generate(state.gen_ab, batch['a'])
-  fake_a = generate(state.gen_ba, batch['b'])
-  return {
-    'fake_b': fake_b,
-    'cycled_a': generate(state.gen_ba, fake_b),
-    'fake_a': fake_a,
-    'cycled_b': generate(state.gen_ab, fake_a),
+  """As `translate`, and the round trips {'cycled_a', 'cycled_b'}."""
+  fakes = translate(state, batch)
+  return fakes | {
+    'cycled_a': generate(state.gen_ba, fakes['fake_b']),
+    'cycled_b': generate(state.gen_ab, fakes['fake_a']),
   }
 
 

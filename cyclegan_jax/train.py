@@ -64,6 +64,7 @@ def train(
     build.train_step(config), kind=config.parallel
   )
   reconstruct = jax.jit(steps.reconstruct)
+  translate = jax.jit(steps.translate)
   batches = iter(
     data_lib.train_batches(
       data.train['a'],
@@ -142,7 +143,7 @@ def train(
         )
       evaluation_due = is_due(done, config.evaluate_every_steps)
       if data.pairs and (last or evaluation_due):
-        scores = validate(state, data.pairs, reconstruct)
+        scores = validate(state, data.pairs, translate)
         logbook.evaluation(done, scores, final=not evaluation_due)
       if last or stopped() or is_due(done, config.checkpoint_every_steps):
         save(state)
@@ -163,14 +164,14 @@ def is_due(step: int, every: int) -> bool:
 def validate(
   state: state_lib.CycleGANState,
   pairs: dict[str, slices.SliceSet],
-  reconstruct: Callable,
+  translate: Callable,
 ) -> dict[str, float]:
   """Scores translations of held-out pairs against the truth, in the head.
 
   Args:
     state: whose generators translate.
     pairs: slices of domain a and b with the same names.
-    reconstruct: `steps.reconstruct`, compiled.
+    translate: `steps.translate`, compiled.
 
   Returns:
     Means over slices: psnr_ab, ssim_ab, psnr_ba, ssim_ba, and psnr_unchanged,
@@ -179,7 +180,7 @@ def validate(
   scores = {}
   for batch in data_lib.eval_batches(pairs, batch_size=_EVAL_BATCH):
     valid = batch.pop('mask')
-    images = batch | jax.device_get(reconstruct(state, batch))
+    images = batch | jax.device_get(translate(state, batch))
     for row in np.flatnonzero(valid):
       pictures_01 = {k: (v[row, ..., 0] + 1) / 2 for k, v in images.items()}
       a, b = pictures_01['a'], pictures_01['b']
