@@ -15,6 +15,7 @@ import functools
 import importlib
 import os
 import pathlib
+import signal
 import sys
 
 from absl import app
@@ -67,6 +68,8 @@ def main(argv):
   logging.set_verbosity(logging.WARNING)  # libraries tell every rename
   mode, workdir = _MODE.value, _WORKDIR.value
   arguments = {name: flags.FLAGS[name].value for name in MODES[mode]}
+  # A job that is ended by its scheduler leaves nothing half-written either.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   try:
     if mode == 'train':
       recipe = config_flags.get_config_filename(flags.FLAGS['config'])

@@ -62,7 +62,7 @@ def get_config() -> ml_collections.ConfigDict:
   # Threads that read ahead.
   config.data.threads = 1
   # Where decoded slices and simulated heads are kept for the next run; empty:
-  # the user's cache folder. It can be deleted at any time.
+  # the user's cache folder. It can be deleted between runs.
   config.data.cache = ''
 
   config.phantom = ml_collections.ConfigDict()

@@ -34,11 +34,13 @@ class Data:
     train: usable slices by domain, 'a' and 'b'.
     pairs: held-out slices by domain, under the same names; None without any.
     simulated: whether these are the embedded heads.
+    people: marks of those trained on, hashed: a checkpoint names nobody.
   """
 
   train: dict[str, slices.SliceSet]
   pairs: dict[str, slices.SliceSet] | None
   simulated: bool
+  people: tuple[str, ...] = ()
 
   def fingerprints(self) -> dict[str, str]:
     return {domain: each.fingerprint() for domain, each in self.train.items()}
@@ -49,6 +51,7 @@ class Data:
       domain: {
         'scaling': dataclasses.asdict(each.scaling()),
         'quantiles': each.quantiles(),
+        'pictures': each.are_pictures(),
       }
       for domain, each in self.train.items()
     }
@@ -98,7 +101,12 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
     held_out = pairs.open_pairs(
       found['test_a'], found['test_b'], open_source, warn=screen.say
     )
-  return Data(train=train, pairs=held_out, simulated=simulated)
+  return Data(
+    train=train,
+    pairs=held_out,
+    simulated=simulated,
+    people=pairs.hash_people([*found['train_a'], *found['train_b']]),
+  )
 
 
 def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
@@ -225,7 +233,14 @@ def _cache(config) -> pathlib.Path:
   cache = config.data.cache or os.path.join(
     os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'cyclegan_jax'
   )
-  return pathlib.Path(cache).expanduser()
+  path = pathlib.Path(cache).expanduser()
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise errors.UserError(
+      f'data.cache: {path} cannot be made a folder: {error.strerror}'
+    ) from None
+  return path
 
 
 def _make_phantom(config) -> pathlib.Path:

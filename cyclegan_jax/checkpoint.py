@@ -93,24 +93,33 @@ def restore(
   )
 
 
-def read_meta(workdir: str | pathlib.Path) -> dict:
-  """The `meta` of the newest checkpoint in a workdir that has one."""
+def find_newest(workdir: str | pathlib.Path) -> pathlib.Path:
+  """The folder of the newest checkpoint in a workdir that has one."""
+  folder = pathlib.Path(workdir, 'checkpoints').absolute()
+  return max(
+    (path for path in folder.iterdir() if path.name.isdigit()),
+    key=lambda path: int(path.name),
+  )
+
+
+def read_meta(path: pathlib.Path) -> dict:
+  """The `meta` of the checkpoint in a folder."""
   with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
-    return checkpointer.restore(_find_newest(workdir) / 'meta')
+    return checkpointer.restore(path / 'meta')
 
 
-def restore_generator(workdir: str | pathlib.Path, direction: str, like):
-  """The parameters of one generator, on the host, from the newest checkpoint.
+def restore_generator(path: pathlib.Path, direction: str, like):
+  """The parameters of one generator, on the host.
 
   Args:
-    workdir: of the run, trained on any number of devices.
+    path: of the checkpoint, written on any number of devices.
     direction: 'ab' or 'ba'.
     like: a tree of shapes and types.
   """
   host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
   with ocp.PyTreeCheckpointer() as checkpointer:
     restored = checkpointer.restore(
-      _find_newest(workdir) / f'gen_{direction}',
+      path / f'gen_{direction}',
       args=ocp.args.PyTreeRestore(
         item={'params': like},
         restore_args={'params': host},
@@ -118,14 +127,6 @@ def restore_generator(workdir: str | pathlib.Path, direction: str, like):
       ),
     )
   return restored['params']
-
-
-def _find_newest(workdir):
-  folder = pathlib.Path(workdir, 'checkpoints').absolute()
-  return max(
-    (path for path in folder.iterdir() if path.name.isdigit()),
-    key=lambda path: int(path.name),
-  )
 
 
 def _trees(state):

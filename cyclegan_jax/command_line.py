@@ -59,6 +59,8 @@ def _check_mode(values, modes, required):
   if 'config' not in taken and values['workdir'].value is None:
     refuse(f'--mode={mode} needs --workdir=W, the folder of a run')
   for name in taken:
+    if values[name].value == '':
+      refuse(f'--{name}= is empty')
     if name in required and values[name].value is None:
       hint = ', such as configs/quickstart.py' * (name == 'config')
       refuse(f'--mode={mode} needs --{name}=...{hint}')

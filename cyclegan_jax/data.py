@@ -14,7 +14,11 @@ from cyclegan_jax.mri import slices as slices_lib
 
 
 class _Slices:
-  """A domain as grain's random access source of images [size, size, 1]."""
+  """A domain as grain's random access source.
+
+  Of an image [size, size, 1], and whether its left and right may be exchanged:
+  in sagittal slices these are the front and the back of the head.
+  """
 
   def __init__(self, slices: slices_lib.SliceSet):
     self._slices = slices
@@ -22,8 +26,9 @@ class _Slices:
   def __len__(self):
     return len(self._slices)
 
-  def __getitem__(self, index) -> np.ndarray:
-    return self._slices.load(int(index))[..., None]
+  def __getitem__(self, index) -> tuple[np.ndarray, bool]:
+    plane = self._slices.slices[int(index)].plane
+    return self._slices.load(int(index))[..., None], plane != 'sagittal'
 
 
 class _CropAndFlip(grain.transforms.RandomMap):
@@ -32,11 +37,12 @@ class _CropAndFlip(grain.transforms.RandomMap):
   def __init__(self, size: int):
     self._size = size
 
-  def random_map(self, image, rng: np.random.Generator):
+  def random_map(self, element, rng: np.random.Generator):
+    image, may_flip = element
     margin = image.shape[0] - self._size
     top, left = rng.integers(0, margin + 1, size=2)
     image = image[top : top + self._size, left : left + self._size]
-    return image[:, ::-1] if rng.random() < 0.5 else image
+    return image[:, ::-1] if rng.random() < 0.5 and may_flip else image
 
 
 def train_batches(

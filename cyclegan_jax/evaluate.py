@@ -5,12 +5,15 @@ import itertools
 import math
 import pathlib
 
+import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
+from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import inference
+from cyclegan_jax import pairs as pairs_lib
 from cyclegan_jax import pictures
 from cyclegan_jax import scores
 from cyclegan_jax import screen
@@ -40,19 +43,23 @@ def evaluate(
     workdir: of the run.
     source_a: scans of domain a; None: the held-out scans of the run.
     source_b: likewise of domain b.
-    volume: which volume of 4-D files; -1 refuses them.
+    volume: which volume of 4-D files; -1: as in training.
     batch_size: slices at a time.
 
   Returns:
     What evaluation.json holds.
 
   Raises:
-    UserError: if there is nothing to score, or a file cannot be used.
+    UserError: if there is nothing to score, or none can be used.
+    errors.Incomplete: if some cannot; the others are scored and written.
   """
   workdir = pathlib.Path(workdir)
+  path = checkpoint.find_newest(workdir)
+  meta = checkpoint.read_meta(path)
   if source_a is None:
-    source_a, source_b = build.test_sources(inference.load_config(workdir))
-  translators = inference.load_translators(workdir)
+    config = ml_collections.ConfigDict(meta['config'])
+    source_a, source_b = build.test_sources(config)
+  translators = inference.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
   pairs = scans_lib.pair_scans(found_a, found_b)
@@ -66,29 +73,43 @@ def evaluate(
     'a': translators['ba'].quantiles,
   }
 
-  records, rows, notes = [], {'ab': [], 'ba': []}, []
-  pixel_size = (1.0, 1.0)
+  records, rows, notes, failed = [], {'ab': [], 'ba': []}, [], []
+  known = set(meta.get('people', ()))
+  seen = {
+    scan.patient
+    for scan in (*found_a, *found_b)
+    if known & set(pairs_lib.hash_people([scan]))
+  }
+  if seen:
+    notes.append(
+      f'{len(seen)} of these patients were trained on ({min(seen)}): scores '
+      'say nothing of people the networks do not know'
+    )
+    screen.say(f'warning: {notes[0]}')
+  pixel_size = None
   for done, job in enumerate(jobs, 1):
     task = f'{done} of {len(jobs)}'
-    subject = _load(job, translators, volume, batch_size, not pairs, task)
-    if not subject.masks['both'].any():
-      raise errors.UserError(f'{subject.name}: no head to be seen in it')
-    remarks = list(subject.notes)
-    if pairs:
-      remarks += subjects_lib.check_offset(subject)
-      records += scores.score_pair(subject, quantiles)
-      count = -(-_DRAWN // len(jobs))
-      if subject.spacing:
-        pixel_size = subject.spacing[1:]
-      for direction, drawn in rows.items():
-        if len(drawn) < _DRAWN:
-          drawn += _choose_rows(subject, direction, count)
-    else:
-      records += scores.score_alone(subject, quantiles)
+    try:
+      subject = _load(job, translators, volume, batch_size, not pairs, task)
+      found, remarks = _score(subject, quantiles, paired=bool(pairs))
+    except (errors.UserError, ValueError) as error:
+      name = next(iter(job.values()))[0].place
+      line = str(error) if name in str(error) else f'{name}: {error}'
+      failed.append(line)
+      screen.say(f'{task}: failed: {line}')
+      continue
+    records += found
+    notes += remarks
     for remark in remarks:
       screen.say(f'warning: {remark}')
     screen.say(f'{task}: {subject.name}')
-    notes += remarks
+    pixel_size = pixel_size or (subject.spacing or (1.0, 1.0, 1.0))[1:]
+    for direction, drawn in rows.items():
+      if pairs and len(drawn) < _DRAWN:
+        count = -(-_DRAWN // len(jobs))
+        drawn += _choose_rows(subject, direction, count)
+  if not records:
+    raise errors.UserError(failed[0])
 
   report = {
     'notice': 'Scores of synthetic images, which are not for diagnosis.',
@@ -99,6 +120,7 @@ def evaluate(
     'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
     'region': 'the head: where either scan shows tissue, holes filled',
     'notes': notes,
+    'failed': failed,
     **scores.summarize(records),
   }
   files.write_json(workdir / 'evaluation.json', _replace_infinite(report))
@@ -114,7 +136,23 @@ def evaluate(
   if pairs:
     written += ', evaluation_ab.png, evaluation_ba.png'
   screen.say(f'written to {workdir}: {written}')
+  if failed:
+    raise errors.Incomplete(
+      f'{len(failed)} of {len(jobs)} could not be scored, the others are; the '
+      f'first: {failed[0]}'
+    )
   return report
+
+
+def _score(subject, quantiles, *, paired):
+  """Records of a subject, and what to know before believing them."""
+  if not subject.masks['both'].any():
+    raise errors.UserError(f'{subject.name}: no head to be seen in it')
+  notes = list(subject.notes)
+  if not paired:
+    return scores.score_alone(subject, quantiles), notes
+  notes += subjects_lib.check_offset(subject)
+  return scores.score_pair(subject, quantiles), notes
 
 
 def _replace_infinite(value):
@@ -216,13 +254,14 @@ def _print_table(report):
       continue
     own = report[direction]
     source, target = report['domains'][:: 1 if direction == 'ab' else -1]
-    patients = own[next(iter(names))]['n']
-    screen.say(f'{source} to {target}, {patients} patients, inside the head')
-    screen.say(' ' * 30 + ''.join(f'{name:>20}' for name in names))
+    patients = len({each['patient'] for each in own['subjects']})
+    people = f'{patients} patient{"s" * (patients > 1)}'
+    screen.say(f'{source} to {target}, {people}, inside the head')
+    screen.say(' ' * 30 + ''.join(f'{name:>26}' for name in names))
     for method, label in scores.METHODS.items():
       values = own if method == 'translation' else own['references'].get(method)
       if values:
-        cells = ''.join(f'{_format(values[name]):>20}' for name in names)
+        cells = ''.join(f'{_format(values[name]):>26}' for name in names)
         screen.say(f'  {label:<28}{cells}')
 
 

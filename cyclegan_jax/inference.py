@@ -1,6 +1,7 @@
 """The generators of a run, applied to whole scans."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 
@@ -38,6 +39,7 @@ class Translator:
     framings: of scans of the source's and of the target's domain.
     scalings: typical ones of the source's and of the target's domain.
     quantiles: of the target domain's foreground in [-1, 1].
+    pictures: whether it was trained on pictures of the source's domain.
     step: of the checkpoint.
     run: name of the workdir.
     network: name of the generator's class.
@@ -50,6 +52,7 @@ class Translator:
   framings: tuple[decode.Framing, decode.Framing]
   scalings: tuple[intensity.Scaling, intensity.Scaling]
   quantiles: list[float]
+  pictures: bool
   step: int
   run: str
   network: str
@@ -72,29 +75,24 @@ class Translator:
     )
 
 
-def load_config(workdir: str | pathlib.Path) -> ml_collections.ConfigDict:
-  """The config of a run, out of its newest checkpoint."""
-  return ml_collections.ConfigDict(checkpoint.read_meta(workdir)['config'])
-
-
 def load_translators(
-  workdir: str | pathlib.Path, directions: str = ('ab', 'ba')
+  path: pathlib.Path, directions: Sequence[str] = ('ab', 'ba')
 ) -> dict[str, Translator]:
-  """The generators of a run, from its newest checkpoint.
+  """The generators of a run.
 
   Args:
-    workdir: of the run; nothing else is needed.
+    path: of its checkpoint; nothing else is needed.
     directions: which of 'ab' and 'ba'.
 
   Raises:
     UserError: if it is of an older version.
   """
-  meta = checkpoint.read_meta(workdir)
+  meta = checkpoint.read_meta(path)
   config = ml_collections.ConfigDict(meta['config'])
   if 'intensities' not in meta:
     raise errors.UserError(
-      f'--workdir={workdir} was trained by an older version, which did not '
-      'note what intensities mean; train it again'
+      f'{path} was written by an older version, which did not note what '
+      'intensities mean; train again'
     )
   module = build.networks(config)['generator']
   framings = {domain: build.framing(config, domain) for domain in 'ab'}
@@ -110,7 +108,7 @@ def load_translators(
     source, target = direction
     translators[direction] = Translator(
       generate=_compile(
-        module, checkpoint.restore_generator(workdir, direction, like)
+        module, checkpoint.restore_generator(path, direction, like)
       ),
       direction=direction,
       domains=(names[source], names[target]),
@@ -118,8 +116,9 @@ def load_translators(
       framings=(framings[source], framings[target]),
       scalings=(scalings[source], scalings[target]),
       quantiles=known[target]['quantiles'],
+      pictures=known[source]['pictures'],
       step=meta['step'],
-      run=pathlib.Path(workdir).resolve().name,
+      run=path.resolve().parents[1].name,
       network=config.generator.network,
     )
   return translators
@@ -219,21 +218,25 @@ def translate_units(
 
 
 def read_scaled(
-  scan: formats.Scan,
-  framing: decode.Framing,
-  typical: intensity.Scaling,
+  scan: formats.Scan, translator: Translator, framing: decode.Framing
 ) -> tuple[volume_lib.Volume, intensity.Scaling]:
   """A scan and the scaling of its intensities.
 
-  A 16-bit picture alone does not say what white is: if the model was trained on
-  such pictures, theirs is taken.
+  A 16-bit or float picture alone does not say what is white: if the networks
+  were trained on such pictures, theirs is taken.
+
+  Args:
+    scan: to read.
+    translator: of its domain.
+    framing: the translator's, or changed by the user.
 
   Raises:
     UserError: naming the file and what is wrong with it.
   """
   volume = formats.read_scan(scan, index=framing.volume)
-  sixteen = scan.is_picture and volume.voxels.dtype == np.uint16
-  if sixteen and typical.kind == 'white' and typical.intensities[-1] > 255:
+  typical = translator.scalings[0]
+  deep = scan.is_picture and volume.voxels.dtype != np.uint8
+  if deep and translator.pictures and typical != intensity.scale_to_white(255):
     return volume, typical
   try:
     return volume, decode.scale_volume(volume, framing, picture=scan.is_picture)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import cache
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
@@ -26,27 +27,36 @@ def check_patients(
   Raises:
     UserError: naming patients in training and test.
   """
-  people = {
-    name: {scan.patient for scan in scans_} for name, scans_ in found.items()
-  }
-  known = {
-    name: {each for each in names if scans.is_person(each)}
-    for name, names in people.items()
-  }
   for train in ('train_a', 'train_b'):
     for test in ('test_a', 'test_b'):
-      both = sorted(known[train] & known.get(test, set()))
+      both = find_common(found[train], found.get(test, ()))
       if both:
         raise errors.UserError(
           f'{_list_some(both)} in both data.{train} and data.{test}: scores '
           'would be those of people the networks know; leave them out of one'
         )
-  both = sorted(known['train_a'] & known['train_b'])
+  both = find_common(found['train_a'], found['train_b'])
   if both:
     warn(
       f'warning: {_list_some(both)} in both training domains; training is '
       'unpaired and makes no use of it'
     )
+
+
+def find_common(
+  first: Sequence[formats.Scan], second: Sequence[formats.Scan]
+) -> list[str]:
+  """Names of the patients who have scans in both."""
+  marks = set().union(*map(scans.tell_apart, first))
+  return sorted(
+    {scan.patient for scan in second if scans.tell_apart(scan) & marks}
+  )
+
+
+def hash_people(found: Sequence[formats.Scan]) -> tuple[str, ...]:
+  """What tells these patients apart, unreadable for people."""
+  marks = set().union(*map(scans.tell_apart, found))
+  return tuple(sorted(cache.hash_text(mark)[:16] for mark in marks))
 
 
 def open_pairs(
@@ -100,7 +110,7 @@ def open_pairs(
     first.name
     for first, second in _match(a.slices, b.slices)
     if max(first.foreground, second.foreground) >= _SHOWN
-    and not first.name.startswith(tuple(f'{name} ' for name in astray))
+    and (first.plane is None or first.name.rsplit(' ', 2)[0] not in astray)
   }
   if not names:
     return None

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
-_TILE = 128  # pixels: smaller images are enlarged to be seen
+_SMALL, _LARGE = 128, 192  # pixels: lower tiles are enlarged to be seen
 _GAP = 2
 _LINE = 28  # pixels: of the caption, and of the headings
 _NOTICE = 'synthetic: not for diagnosis'
@@ -54,7 +54,7 @@ def draw_samples(images: dict, domains: tuple[str, str], *, step: int):
     'fake_a': f'{b} to {a}\nsynthetic',
     'cycled_b': f'... back to {b}\nsynthetic',
   }
-  scale = _choose_scale([images['a'].shape[1]], (1, 1))
+  scale = _choose_scale(images['a'].shape[1], 1, _SMALL)
   tiles = [
     [
       _make_tile((image[..., 0] + 1) / 2, scale, (1, 1))
@@ -87,8 +87,8 @@ def draw_comparison(
     An RGB PIL image, a colour bar of the difference at its right.
   """
   rows = list(rows)
-  heights = [len(source) for _, source, _, _ in rows]
-  scale = _choose_scale(heights, pixel_size)
+  tallest = max(len(source) for _, source, _, _ in rows) * pixel_size[0]
+  scale = _choose_scale(tallest, min(pixel_size), _LARGE)
   tiles = []
   for _, source, translation, truth in rows:
     error = np.abs(np.asarray(translation, np.float64) - truth) / top
@@ -121,11 +121,12 @@ def draw_planes(
     A gray PIL image.
   """
   rows = list(rows)
-  # every plane in the same pixels per millimetre: that of the finest
-  scale = max(
-    _choose_scale([len(pictures[column]) for _, pictures in rows], size)
-    for column, size in enumerate(pixel_sizes)
+  tallest = max(
+    len(picture) * size[0]
+    for _, pictures in rows
+    for picture, size in zip(pictures, pixel_sizes, strict=True)
   )
+  scale = _choose_scale(tallest, np.min(pixel_sizes), _LARGE)
   tiles = [
     [
       _make_tile(picture, scale, size)
@@ -137,11 +138,12 @@ def draw_planes(
   return _lay_out(tiles, labels, caption=caption, headings=headings)
 
 
-def _choose_scale(heights, pixel_size):
-  """Screen pixels a millimetre: a whole number for the finest direction."""
-  finest = min(pixel_size)
-  tallest = max(heights) * pixel_size[0] / finest
-  return max(1, math.ceil(_TILE / tallest)) / finest
+def _choose_scale(tallest, finest, least):
+  """Screen pixels a millimetre: a whole number for the finest pixels.
+
+  The fewest that draw `tallest` mm at least `least` pixels high.
+  """
+  return max(1, math.ceil(least * finest / tallest)) / finest
 
 
 def _make_tile(picture, scale, pixel_size):
@@ -222,6 +224,8 @@ def _draw_bar(page, draw, box, largest, font):
   left, top, right, bottom = box
   ramp = np.linspace(255, 0, bottom - top).round().astype(np.uint8)[:, None]
   page.paste(_color(np.repeat(ramp, right - left, 1)), (left, top))
+  # 0 is as black as the page
+  draw.rectangle((left, top, right - 1, bottom - 1), outline='gray')
   for share, anchor in ((0, 'ls'), (0.5, 'lm'), (1, 'la')):
     y = round(bottom - 1 - share * (bottom - 1 - top))
     draw.line((right, y, right + 3, y), fill='white')

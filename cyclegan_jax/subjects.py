@@ -58,7 +58,7 @@ def load_volumes(
     scans: of domain 'a', 'b' or both.
     translators: of both directions.
     batch_size: slices at a time.
-    volume: which one of 4-D files.
+    volume: which one of 4-D files; None: as in training.
     cycle: whether to translate back too.
     report: called with the slices translated and their number.
 
@@ -68,10 +68,11 @@ def load_volumes(
   read, scalings, notes = {}, {}, []
   for domain, scan in scans.items():
     translator = translators['ab' if domain == 'a' else 'ba']
+    framing = translator.framings[0]
+    if volume is not None:
+      framing = framing._replace(volume=volume)
     read[domain], scalings[domain] = inference.read_scaled(
-      scan,
-      translator.framings[0]._replace(volume=volume),
-      translator.scalings[0],
+      scan, translator, framing
     )
     notes += [f'{scan.place}: {note}' for note in read[domain].notes]
   grid = read.get('a', read.get('b'))
@@ -205,7 +206,7 @@ def check_offset(subject: Subject) -> list[str]:
 
 def _read_canvas(scan, translator):
   framing = translator.framings[0]
-  volume, scaling = inference.read_scaled(scan, framing, translator.scalings[0])
+  volume, scaling = inference.read_scaled(scan, translator, framing)
   unit = intensity.to_unit(volume.voxels, scaling)
   resized = framing_lib.resize_to_fit(unit.shape[1:], framing.size)
   frame = framing_lib.frame_square(unit.shape[1:], resized, framing.size)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import contextlib
 import dataclasses
+import os
 import pathlib
 import signal
 import threading
@@ -36,7 +37,7 @@ def train(
   """Trains to the end of the horizon, from the newest checkpoint if any.
 
   Args:
-    config: as `checks.check` has passed it.
+    config: as `checks.check_training` has passed it.
     workdir: where everything is written; made if need be.
 
   Returns:
@@ -50,6 +51,10 @@ def train(
   parallel.check_batch_size(config.batch_size)
   modules = build.networks(config)
   data = build.open_data(config)
+  # The run is to find its held-out scans from anywhere.
+  for name in ('train_a', 'train_b', 'test_a', 'test_b'):
+    if config.data[name]:
+      config.data[name] = os.path.abspath(config.data[name])
   workdir = pathlib.Path(workdir)
   images = max(len(slices) for slices in data.train.values())
   steps_per_epoch = -(-images // config.batch_size)
@@ -120,6 +125,7 @@ def train(
       'step': int(state.step),
       'data': data.fingerprints(),
       'intensities': data.intensities(),
+      'people': data.people,
       'sums': logbook.sums(),
     }
     checkpoint.save(checkpoints, state, batches, meta)

@@ -1,18 +1,22 @@
 """Translation: scans in, synthetic scans with the same geometry out."""
 
-import pathlib
-
 import numpy as np
 
+from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import inference
+from cyclegan_jax import jobs as jobs_lib
 from cyclegan_jax import pictures
 from cyclegan_jax import screen
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
+
+# A result that loses more of its voxels, or has fewer levels, is none.
+_CLIPPED = 0.01
+_LEVELS = 16
 
 
 def translate(
@@ -37,7 +41,7 @@ def translate(
     target: a file whose suffix names the format, or a folder: for one DICOM
       series its own, for others one that mirrors the tree of `source`.
     planes: to average over; empty: the first the model was trained on.
-    volume: which volume of 4-D files; -1 refuses them.
+    volume: which volume of 4-D files; -1: as in training.
     voxel_type: 'float32', or 'input' for the type of the source's voxels.
     batch_size: slices at a time.
     overwrite: whether to replace what exists.
@@ -47,14 +51,16 @@ def translate(
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
-  found = scans.find_scans(source)
-  jobs = _plan(found, pathlib.Path(source), pathlib.Path(target))
-  todo = [job for job in jobs if overwrite or not _is_taken(job[1])]
+  jobs = jobs_lib.plan_jobs(scans.find_scans(source), source, target)
+  todo = [job for job in jobs if overwrite or not jobs_lib.is_taken(job)]
   if len(jobs) == 1 and not todo:
-    raise errors.UserError(f'{jobs[0][1]} exists; --overwrite replaces it')
-  model = inference.load_translators(workdir, [direction])[direction]
+    raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
+  model = inference.load_translators(
+    checkpoint.find_newest(workdir), [direction]
+  )[direction]
   framing = _choose_planes(model.framings[0], planes)
-  framing = framing._replace(volume=None if volume < 0 else volume)
+  if volume >= 0:
+    framing = framing._replace(volume=volume)
   a, b = model.domains
   screen.say(
     f'{len(todo)} scans from {a} to {b}, checkpoint {model.step} of {workdir}; '
@@ -67,26 +73,30 @@ def translate(
     )
 
   failed = []
-  for done, (scan, path) in enumerate(todo, 1):
+  for done, job in enumerate(todo, 1):
     count = f'{done} of {len(todo)}: ' if len(todo) > 1 else ''
     try:
       _translate_scan(
-        scan,
-        path,
+        job,
         model,
         framing,
         voxel_type=voxel_type,
         batch_size=batch_size,
         preview=preview,
-        report=screen.report_progress(f'{count}{scan.name}'),
+        report=screen.report_progress(f'{count}{job.scan.name}'),
       )
-    except (errors.UserError, OSError) as error:
+    except Exception as error:
+      if len(jobs) == 1 and not isinstance(error, errors.UserError):
+        raise
+      # Whatever is wrong with one scan, the others are not to suffer.
+      known = isinstance(error, errors.UserError)
+      line = str(error) if known else f'{job.scan.place}: {error!r}'
       if len(jobs) == 1:
-        raise errors.UserError(str(error)) from None
-      failed.append(error)
-      screen.say(f'{count}failed: {error}')
+        raise errors.UserError(line) from None
+      failed.append(line)
+      screen.say(f'{count}failed: {line}')
     else:
-      screen.say(f'{count}{path}')
+      screen.say(f'{count}{job.target}')
   if failed:
     raise errors.Incomplete(
       f'{len(failed)} of {len(todo)} scans could not be translated, the others '
@@ -95,9 +105,10 @@ def translate(
 
 
 def _translate_scan(
-  scan, path, model, framing, *, voxel_type, batch_size, preview, report
+  job, model, framing, *, voxel_type, batch_size, preview, report
 ):
-  volume, scaling = inference.read_scaled(scan, framing, model.scalings[0])
+  scan = job.scan
+  volume, scaling = inference.read_scaled(scan, model, framing)
   for note in volume.notes:
     screen.say(f'note: {scan.place}: {note}')
   # A picture's white stays white; a scan gets the other contrast's units.
@@ -117,21 +128,15 @@ def _translate_scan(
   except errors.UserError as error:
     raise errors.UserError(f'{scan.place}: {error}') from None
   voxels = fake.voxels
-  kind = volume.voxels.dtype
-  if (pictured or voxel_type == 'input') and kind.kind in 'iu':
-    limits = np.iinfo(kind)
-    voxels = voxels.round().clip(limits.min, limits.max).astype(kind)
-  elif voxel_type == 'input':
-    voxels = voxels.astype(kind)
-
+  if voxel_type == 'input' or pictured:
+    voxels = _convert(voxels, volume.voxels.dtype, scan)
   provenance = model.provenance()
-  formats.write_scan(path, voxels, volume, provenance)
-  stem = path.name.removesuffix(formats.suffix_of(path))
+  # The scan comes last: where it is, all the rest is.
   files.write_json(
-    path.with_name(f'{stem}.json'),
+    job.sidecar,
     provenance.details
     | {
-      'source': scan.paths[0].name if len(scan.paths) == 1 else scan.name,
+      'source': scan.paths[0].name if scan.module != 'dicom' else scan.name,
       'planes': list(framing.planes),
       'intensities': {
         'meaning': (
@@ -145,8 +150,32 @@ def _translate_scan(
   )
   if preview:
     picture = draw_preview(volume, scaling, fake, target, model.domains)
-    with files.replace_file(path.with_name(f'{stem}.png')) as partial:
+    with files.replace_file(job.preview) as partial:
       picture.save(partial, format='PNG')
+  formats.write_scan(job.target, voxels, volume, provenance)
+
+
+def _convert(voxels, kind, scan):
+  """To the type of the source, in a form that every format can hold.
+
+  Raises:
+    UserError: if that type cannot hold the result.
+  """
+  kind = np.dtype(kind).newbyteorder('=')
+  if kind.kind == 'f':
+    return voxels.astype(np.promote_types(kind, np.float32))
+  if kind.itemsize > 4:
+    kind = np.dtype(f'{kind.kind}4')
+  limits = np.iinfo(kind)
+  rounded = voxels.round()
+  clipped = rounded.clip(limits.min, limits.max)
+  levels = np.ptp(clipped)
+  if np.mean(clipped != rounded) > _CLIPPED or levels < _LEVELS:
+    raise errors.UserError(
+      f'{scan.place}: {kind} cannot hold the result, which goes from '
+      f'{voxels.min():.4g} to {voxels.max():.4g}; use --voxel_type=float32'
+    )
+  return clipped.astype(kind)
 
 
 def draw_preview(volume, scaling, fake, target, domains):
@@ -194,54 +223,14 @@ def _cut(unit, affine, center):
   return cuts
 
 
-def _is_taken(path):
-  return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
 def _choose_planes(framing, planes):
   if not planes:
     return framing._replace(planes=framing.planes[:1])
-  strange = sorted(set(planes) - set(framing.planes))
+  planes = list(dict.fromkeys(planes))
+  strange = [each for each in planes if each not in framing.planes]
   if strange:
     raise errors.UserError(
       f'--planes: the model was trained on {", ".join(framing.planes)} slices, '
-      f'not on {", ".join(strange)}'
+      f'not on {", ".join(map(repr, strange))}'
     )
   return framing._replace(planes=tuple(planes))
-
-
-def _plan(found, source, target):
-  """Pairs of scan and where its translation goes.
-
-  Raises:
-    UserError: if `target` cannot hold them.
-  """
-  if target.resolve() == source.resolve() or (
-    source.is_dir() and source.resolve() in target.resolve().parents
-  ):
-    raise errors.UserError(
-      f'--target={target} is inside --source; name a place outside of it'
-    )
-  suffix = formats.suffix_of(target)
-  if suffix and not target.is_dir():
-    formats.check_target(target)
-    if len(found) > 1:
-      raise errors.UserError(
-        f'--source={source} holds {len(found)} scans and --target={target} one '
-        'file; name a folder'
-      )
-    return [(found[0], target)]
-  if len(found) == 1 and found[0].module == 'dicom':
-    return [(found[0], target)]
-  jobs = []
-  for scan in found:
-    own = '' if scan.module == 'dicom' else formats.suffix_of(scan.paths[0])
-    own = {
-      '.nhdr': '.nrrd',
-      '.mhd': '.mha',
-      '.jpg': '.png',
-      '.jpeg': '.png',
-    }.get(own, own)
-    name = scan.name.removesuffix(formats.suffix_of(scan.paths[0]))
-    jobs.append((scan, target / f'{name}{own}'))
-  return jobs

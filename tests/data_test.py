@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_flips_are_left_right_only_and_half_the_time(numbered):
     assert image[0, 0] < image[-1, 0]  # the top stays the darker half
     flipped += bool(image[0, 0] < image[0, -1])
   assert abs(flipped - draws / 2) < 5 * (draws / 4) ** 0.5
+
+
+def test_sagittal_slices_are_not_flipped(numbered):
+  """Their left and right are the front and the back of the head."""
+  sagittal = {
+    domain: dataclasses.replace(
+      opened,
+      slices=tuple(each._replace(plane='sagittal') for each in opened.slices),
+    )
+    for domain, opened in numbered.items()
+  }
+  for batch in itertools.islice(open_stream(sagittal), 30):
+    image = batch['a'][0, :, :, 0]
+    assert image[0, 0] > image[0, -1]  # the left half stays the brighter
 
 
 def test_batches_have_shape_type_and_range(numbered):

@@ -56,7 +56,7 @@ def test_both_directions_are_scored_beside_what_needs_no_network(held_out):
       > references['inverted']['psnr']['mean']
       > references['untranslated']['psnr']['mean']
     )
-  assert 'T1w to T2w, 1 patients' in printed
+  assert 'T1w to T2w, 1 patient, inside the head' in printed
   for label in scores.METHODS.values():
     assert printed.count(label) >= 2
 

@@ -194,6 +194,27 @@ def test_broken_files_are_named_in_one_line(tmp_path):
 def test_a_target_that_nothing_can_write_is_refused(tmp_path):
   for name in ('x.txt', 'x.mhd', 'x.nhdr'):
     with pytest.raises(errors.UserError, match=r'cannot write \.'):
-      formats.check_target(tmp_path / name)
-  for name in ('x.nii.gz', 'x.NRRD', 'folder', 'x.dcm'):
-    formats.check_target(tmp_path / name)
+      formats.is_file_target(tmp_path / name)
+  for name in ('x.nii.gz', 'x.NRRD', 'x.dcm'):
+    assert formats.is_file_target(tmp_path / name)
+  for name in ('folder', 'out_v1.2', '1.2.840.1'):
+    assert not formats.is_file_target(tmp_path / name)
+
+
+def test_an_nrrd_file_may_tell_its_space_by_dimension(tmp_path):
+  image = sitk.GetImageFromArray(values(np.int16))
+  path = tmp_path / 'x.nrrd'
+  sitk.WriteImage(image, str(path))
+  named, counted = b'space: left-posterior-superior', b'space dimension: 3'
+  path.write_bytes(path.read_bytes().replace(named, counted))
+  scan = read(path)
+  formats.write_scan(tmp_path / 'y.nrrd', scan.voxels, scan, _PROVENANCE)
+  np.testing.assert_array_equal(read(tmp_path / 'y.nrrd').voxels, scan.voxels)
+
+
+def test_a_fourth_dimension_of_one_is_none(tmp_path):
+  voxels = values(np.int16, (4, 5, 6, 1))
+  np.save(tmp_path / 'x.npy', voxels)
+  assert read(tmp_path / 'x.npy').voxels.shape == (4, 5, 6)
+  nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / 'x.nii')
+  assert read(tmp_path / 'x.nii').voxels.shape == (4, 5, 6)

@@ -20,7 +20,7 @@ _LAYERS = [
   {'mri.scans', 'mri.decode'},
   {'mri.slices', 'state'},
   {'steps'},
-  {'parallel', 'checkpoint', 'logbook', 'data', 'checks', 'pairs'},
+  {'parallel', 'checkpoint', 'logbook', 'data', 'checks', 'pairs', 'jobs'},
   {'build', 'summary'},
   {'inference'},
   {'subjects'},
@@ -73,7 +73,8 @@ def test_mri_knows_nothing_of_jax():
 
 def test_configs_stop_at_the_border():
   allowed = {
-    _PACKAGE / f'{name}.py' for name in ('build', 'train', 'inference')
+    _PACKAGE / f'{name}.py'
+    for name in ('build', 'train', 'inference', 'evaluate')
   }
   for path in sources(_PACKAGE):
     assert path in allowed or 'ml_collections' not in roots(path), path

@@ -142,3 +142,31 @@ def test_the_interval_of_many_patients_is_that_of_the_mean():
   assert summary['high'] == pytest.approx(
     values.mean() + 1.96 * error, abs=0.08
   )
+
+
+def test_what_has_no_value_is_refused(pair):
+  truth, image, mask = pair
+  with pytest.raises(ValueError, match=r'11 pixels along every axis: \(48, 10'):
+    metrics.ssim(truth[:, :10], image[:, :10])
+  with pytest.raises(ValueError, match='shapes differ'):
+    metrics.mae(truth, image[1:])
+  with pytest.raises(ValueError, match='shapes differ'):
+    metrics.psnr(truth, image, mask[1:])
+  with pytest.raises(ValueError, match='NaN'):
+    metrics.summarize([20.0, np.nan])
+  nobody = metrics.summarize([np.inf])
+  assert nobody['mean'] is None and nobody['n'] == 0
+
+
+def test_unrelated_edges_agree_by_chance_only():
+  """Zero on average, with no bias from how many edges there are."""
+  inner = np.zeros((64, 64), bool)
+  inner[8:-8, 8:-8] = True  # at its border every gradient runs along it
+  agreements = []
+  for seed in range(20):
+    rng = np.random.default_rng(seed)
+    first, second = ndimage.gaussian_filter(rng.random((2, 64, 64)), (0, 2, 2))
+    agreements.append(metrics.edge_agreement(first, second, inner))
+  spread = np.std(agreements, ddof=1)
+  assert spread < 0.1
+  assert abs(np.mean(agreements)) < 3 * spread / np.sqrt(20)

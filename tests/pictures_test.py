@@ -75,6 +75,35 @@ def test_planes_of_thick_slices_are_not_squashed():
   lit = pixels[90:] == 255
   white = np.flatnonzero(lit.mean(axis=0) > 0.8)
   runs = np.split(white, np.flatnonzero(np.diff(white) > 1) + 1)
-  assert [len(run) for run in runs] == [96, 96, 128]
+  assert [len(run) for run in runs] == [144, 144, 192]
   row = lit[:, runs[1][5]]
-  assert row.sum() >= 2 * 128 - 90 + 28
+  assert row.sum() >= 2 * 192 - 90 + 56
+
+
+def test_a_slab_of_few_slices_does_not_enlarge_the_other_planes():
+  planes = [np.ones((192, 100)), np.ones((3, 100)), np.ones((3, 192))]
+  picture = pictures.draw_planes(
+    [('T1w', planes)],
+    caption='',
+    pixel_sizes=[(1.0, 1.0), (4.0, 1.0), (4.0, 1.0)],
+  )
+  assert picture.height == 28 + 28 + 192 + 2
+
+
+def test_every_text_fits():
+  """A long caption and headings wider than their columns widen the page."""
+  caption = 'a caption much longer than the table is wide ' * 3
+  headings = ('T1w input of the scan', 'x', 'y', '|difference|')
+  truth = np.zeros((192, 20))
+  picture = pictures.draw_comparison(
+    [('anna', truth, truth, truth)], caption=caption, headings=headings
+  )
+  pixels = np.asarray(picture).max(axis=2)
+  assert (pixels[:, -8:] == 0).all() and pixels[:28, :-8].max() == 255
+  short = pictures.draw_comparison(
+    [('anna', truth, truth, truth)], caption='', headings=headings
+  )
+  gaps = np.asarray(short).max(axis=2)[28:56].max(axis=0) == 0
+  lit = np.flatnonzero(~gaps)
+  # four headings: three spaces between them wider than one between words
+  assert (np.diff(lit) > 8).sum() == 3

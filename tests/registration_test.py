@@ -91,3 +91,32 @@ def test_outside_of_a_scan_is_its_lowest_value():
   affine[0, 3] = 100
   fixed = volume_lib.Volume(np.zeros((3, 3, 3)), affine)
   np.testing.assert_array_equal(registration.resample_like(moving, fixed), -3)
+
+
+def test_the_same_scans_have_the_same_offset_to_the_bit():
+  first, second = make_contrasts((40, 44, 48))
+  found = [
+    registration.estimate_offset(first, second, (1.0, 1.0, 1.0))
+    for _ in range(2)
+  ]
+  np.testing.assert_array_equal(*found)
+
+
+def test_a_scan_on_its_own_grid_is_unchanged():
+  """Up to the last plane, although the affine's inverse is rounded."""
+  affine = make_grid((3, -7, 11), (0.7, 0.7, 3), (-90.3, 20.7, -50.1))
+  voxels = np.random.default_rng(0).integers(0, 900, (9, 8, 7), np.uint16)
+  scan = volume_lib.Volume(voxels, affine)
+  found = registration.resample_like(scan, scan)
+  assert found.dtype == np.float32
+  np.testing.assert_allclose(found, voxels, atol=1e-3)
+
+
+def test_detail_finer_than_the_grid_is_no_stripes():
+  """Every fourth of alternating slices is 0 without a blur, not the mean."""
+  voxels = np.zeros((32, 4, 4))
+  voxels[1::2] = 1
+  moving = volume_lib.Volume(voxels, np.eye(4))
+  fixed = volume_lib.Volume(np.zeros((8, 4, 4)), np.diag([4.0, 1, 1, 1]))
+  found = registration.resample_like(moving, fixed)
+  np.testing.assert_allclose(found[1:-1], 0.5, atol=0.02)

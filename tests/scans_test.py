@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -63,17 +65,20 @@ def test_folders_that_cannot_be_used_are_named(tmp_path, find):
   'name,patient',
   [
     ('patient07_z036.png', 'patient07'),
-    ('patient07_slice-036', 'patient07'),
+    ('patient07_slice-036.png', 'patient07'),
     ('sub-12_ses-1_T1w.nii.gz', 'sub-12'),
     ('study/sub-12/anat/x.nii', 'sub-12'),
     ('anna/ses1/t1_004.png', 'anna'),
     ('BraTS20_Training_001_flair.nii', 'BraTS20_Training_001'),
-    ('anna_T1', 'anna'),
+    ('ADNI_002_S_0413.nii', 'ADNI_002_S_0413'),
+    ('patient_02.nii.gz', 'patient_02'),
+    ('anna_T1.nii', 'anna'),
     ('017.png', '017'),
   ],
 )
 def test_patients_are_told_from_names(name, patient):
-  assert scans.patient_of(name) == patient
+  numbered = name.endswith('.png')
+  assert scans.patient_of(name, numbered=numbered) == patient
 
 
 def test_names_that_tell_nobody_apart():
@@ -85,7 +90,14 @@ def test_names_that_tell_nobody_apart():
 
 def make(*listing):
   return [
-    formats.Scan(name, scans.patient_of(name), (), 'nifti') for name in listing
+    formats.Scan(
+      name,
+      scans.patient_of(name, numbered=False),
+      (),
+      'nifti',
+      home=pathlib.Path(name).parent if '/' in name else None,
+    )
+    for name in listing
   ]
 
 
@@ -99,6 +111,35 @@ def test_pairs_share_a_name_or_are_the_only_ones_of_a_patient():
     ('bert/T1', 'bert/T1'),
     ('dora_T1', 'dora_T1'),
   ]
+
+
+def test_nobodys_numbers_make_no_pair():
+  assert not scans.pair_scans(make('scan_1'), make('scan_2'))
+  assert not scans.pair_scans(make('T1'), make('T2'))
+
+
+def test_people_are_told_apart_by_name_or_by_place(tmp_path):
+  touch(tmp_path, 'tr/001/T1.nii', 'tr/001/T2.nii', 'te/001/T1.nii')
+  (first,) = scans.find_scans(str(tmp_path / 'tr' / '*' / 'T1.nii'))
+  (second,) = scans.find_scans(str(tmp_path / 'tr' / '*' / 'T2.nii'))
+  (other,) = scans.find_scans(str(tmp_path / 'te' / '*' / 'T1.nii'))
+  assert scans.tell_apart(first) & scans.tell_apart(second)
+  assert not scans.tell_apart(first) & scans.tell_apart(other)
+  assert scans.pair_scans([first], [second])
+
+
+def test_hidden_folders_and_circles_of_links_are_passed_over(tmp_path):
+  touch(tmp_path, 'a.nii', '.git/b.nii', '__MACOSX/c.nii', 'd/e.nii')
+  (tmp_path / 'again').symlink_to(tmp_path)
+  (tmp_path / 'd' / 'up').symlink_to(tmp_path)
+  assert names(scans.find_scans(tmp_path)) == ['a', 'd/e']
+
+
+def test_a_detached_header_brings_its_data_along(tmp_path):
+  touch(tmp_path, 'x.raw')
+  (tmp_path / 'x.mhd').write_text('NDims = 3\nElementDataFile = x.raw\n')
+  (scan,) = scans.find_scans(tmp_path)
+  assert [path.name for path in scan.paths] == ['x.mhd', 'x.raw']
 
 
 def test_dicom_series_are_named_after_their_folders(tmp_path):

@@ -105,6 +105,19 @@ def test_noise_of_16_bits_is_judged_by_the_folders_white(tmp_path, open_folder):
   assert [each.name for each in kept.slices] == ['head'] and kept.blank == 1
 
 
+def test_a_blank_array_is_left_out_like_a_blank_picture(tmp_path, open_folder):
+  np.save(tmp_path / 'a.npy', gradient(np.int16, 900))
+  np.save(tmp_path / 'b.npy', np.zeros((40, 40), np.int16))
+  kept = slices.select(open_folder(tmp_path), min_foreground=0.02)
+  assert len(kept) == 1 and kept.blank == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, open_folder):
+  (tmp_path / 'x.nii').symlink_to(tmp_path / 'nowhere')
+  with pytest.raises(errors.UserError, match=r'x\.nii'):
+    open_folder(tmp_path)
+
+
 def test_text_that_calls_itself_an_image_is_refused(tmp_path, open_folder):
   save(tmp_path / 'a.png', gradient(np.uint8, 255))
   (tmp_path / 'b.png').write_text('no image')
@@ -250,6 +263,7 @@ def test_scans_are_decoded_once_and_again_when_they_change(
   again = open_folder(tmp_path)
   assert decoded == ['a', 'b'] and again == first
   os.utime(tmp_path / 'a.nii')  # touched, not changed
+  old = (tmp_path / 'b.nii').stat()
   open_folder(tmp_path)
   assert decoded == ['a', 'b']
   save_nifti(tmp_path / 'a.nii', make_head(seed=5))
@@ -259,6 +273,10 @@ def test_scans_are_decoded_once_and_again_when_they_change(
   assert not np.array_equal(changed.load(8), first.load(8))
   open_folder(tmp_path, _FRAMING._replace(spacing=2.0))
   assert decoded == ['a', 'b', 'a', 'a', 'b']
+  save_nifti(tmp_path / 'b.nii', make_head(seed=6))
+  os.utime(tmp_path / 'b.nii', ns=(old.st_atime_ns, old.st_mtime_ns))
+  open_folder(tmp_path)
+  assert decoded == ['a', 'b', 'a', 'a', 'b', 'b']
 
 
 def test_the_fingerprint_follows_the_slices_not_the_folder(

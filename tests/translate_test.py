@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from scipy.spatial import transform
 
+from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import inference
 from cyclegan_jax import translate
@@ -62,12 +63,12 @@ def test_a_nifti_file_keeps_its_grid_and_says_what_it_is(
   values = fake.get_fdata()
   low, high = sidecar['intensities']['air_to_bright']
   assert low <= values.min() < values.max() <= 2 * high
-  with Image.open(tmp_path / 'out' / 'anna_T2.png') as picture:
+  with Image.open(tmp_path / 'out' / 'anna_T2_preview.png') as picture:
     assert picture.width > 100
   assert sorted(p.name for p in target.parent.iterdir()) == [
     'anna_T2.json',
     'anna_T2.nii.gz',
-    'anna_T2.png',
+    'anna_T2_preview.png',
   ]
 
 
@@ -105,11 +106,13 @@ def test_an_identity_gives_the_file_back(
     framings=(framing, framing),
     scalings=(scaling, scaling),
     quantiles=[0.0, 1.0],
+    pictures=False,
     step=0,
     run='none',
     network='identity',
   )
   monkeypatch.setattr(inference, 'load_translators', lambda *_: {'ab': same})
+  monkeypatch.setattr(checkpoint, 'find_newest', lambda workdir: workdir)
   run('none', source, target)
   after = read(target)
   np.testing.assert_array_equal(after.affine, before.affine)
@@ -121,6 +124,21 @@ def test_an_identity_gives_the_file_back(
 def test_the_inputs_type_is_an_option(trained, head, tmp_path):
   run(trained, head, tmp_path / 'x.nii', voxel_type='input')
   assert nib.load(tmp_path / 'x.nii').get_data_dtype() == np.int16
+  small = nib.Nifti1Image(
+    nib.load(head).get_fdata().clip(0, 255).astype(np.uint8), np.eye(4)
+  )
+  nib.save(small, tmp_path / 'u8.nii')
+  with pytest.raises(errors.UserError, match='uint8 cannot hold the result'):
+    run(trained, tmp_path / 'u8.nii', tmp_path / 'y.nii', voxel_type='input')
+
+
+@pytest.mark.parametrize('dtype', [np.float16, np.int64, '>i2'])
+def test_types_that_nifti_lacks_become_alike_ones(
+  trained, make_head, tmp_path, dtype
+):
+  np.save(tmp_path / 'x.npy', make_head().astype(dtype))
+  run(trained, tmp_path / 'x.npy', tmp_path / 'x.nii', voxel_type='input')
+  assert nib.load(tmp_path / 'x.nii').get_data_dtype().kind in 'if'
 
 
 @pytest.mark.parametrize('name', ['x.nrrd', 'x.mha', 'x.npy', 'x.tif'])
@@ -227,8 +245,6 @@ def test_targets_that_would_do_harm_are_refused(trained, head, tmp_path):
     run(trained, head, tmp_path / 'x.nii')
   with pytest.raises(errors.UserError, match='inside --source'):
     run(trained, head.parent, head.parent / 'out')
-  with pytest.raises(errors.UserError, match='inside --source'):
-    run(trained, head, head, overwrite=True)
   with pytest.raises(errors.UserError, match='cannot write .txt'):
     run(trained, head, tmp_path / 'x.txt')
   nib.save(nib.load(head), head.parent / 'more.nii')
@@ -263,3 +279,87 @@ def test_the_command_line_translates_back_too(trained, head, tmp_path):
   assert again.returncode == 2
   (line,) = again.stderr.splitlines()
   assert line.startswith('launch.py: ') and 'x.nii.gz exists' in line
+
+
+def test_no_source_is_ever_replaced(trained, head, tmp_path):
+  content = head.read_bytes()
+  (tmp_path / 'link').symlink_to(head.parent)
+  for source, target in [
+    (head, head),
+    (head, head.parent),
+    (f'{head.parent}/*.nii.gz', head.parent),
+    (f'{head.parent}/*.nii.gz', tmp_path / 'link'),
+    (head, tmp_path / 'link' / head.name),
+  ]:
+    with pytest.raises(errors.UserError, match='would replace a scan'):
+      run(trained, source, target, overwrite=True)
+  assert head.read_bytes() == content
+
+
+def test_other_peoples_files_are_left_alone(trained, head, tmp_path):
+  """A sidecar of somebody else's beside the target, as BIDS has."""
+  (tmp_path / 'x.json').write_text('{"EchoTime": 0.1}')
+  with pytest.raises(errors.UserError, match='x.nii exists'):
+    run(trained, head, tmp_path / 'x.nii')
+  assert 'EchoTime' in (tmp_path / 'x.json').read_text()
+  (tmp_path / 'x.json').write_text('{"synthetic": true}')  # interrupted
+  run(trained, head, tmp_path / 'x.nii')
+  assert (tmp_path / 'x.nii').exists()
+
+
+def test_scans_of_one_name_do_not_share_an_output(trained, tmp_path):
+  folder = tmp_path / 'in'
+  folder.mkdir()
+  disc = np.zeros((40, 40), np.uint8)
+  disc[8:32, 8:32] = 200
+  for name in ('s.png', 's.jpg', 's.tif'):
+    Image.fromarray(disc).save(folder / name)
+  run(trained, folder, tmp_path / 'out', preview=True)
+  names = {path.name for path in (tmp_path / 'out').iterdir()}
+  assert {'s_png.png', 's_jpg.png', 's_tif.tif'} < names
+  assert len([n for n in names if n.endswith('.json')]) == 3
+  assert len([n for n in names if n.endswith('_preview.png')]) == 3
+  for path in (tmp_path / 'out').glob('s_???.png'):
+    assert read(path).voxels.shape == (1, 40, 40)
+
+
+def test_folders_may_have_dots_in_their_names(trained, head, tmp_path):
+  like = read(head)
+  provenance = volume_lib.Provenance('x', 'y', {})
+  for name in ('1.2.840.1', '1.2.840.2'):
+    formats.write_scan(tmp_path / 'in' / name, like.voxels, like, provenance)
+  run(trained, tmp_path / 'in', tmp_path / 'out_v1.2')
+  names = sorted(path.name for path in (tmp_path / 'out_v1.2').iterdir())
+  assert names == [
+    '1.2.840.1',
+    '1.2.840.1.json',
+    '1.2.840.2',
+    '1.2.840.2.json',
+  ]
+
+
+def test_a_series_among_other_scans_gets_its_own_folder(
+  trained, head, tmp_path
+):
+  like = read(head)
+  provenance = volume_lib.Provenance('x', 'y', {})
+  formats.write_scan(tmp_path / 'in/anna', like.voxels, like, provenance)
+  formats.write_scan(tmp_path / 'in/anna/x.nii', like.voxels, like, provenance)
+  for _ in range(2):
+    run(trained, tmp_path / 'in', tmp_path / 'out', overwrite=True)
+  assert len(list((tmp_path / 'out/anna/dicom').glob('*.dcm'))) == 11
+  assert (tmp_path / 'out/anna/x.nii').exists()
+
+
+def test_scans_with_odd_geometry_fail_alone(trained, head, tmp_path):
+  good = nib.load(head)
+  nib.save(good, head.parent / 'flat.nii')
+  header = bytearray((head.parent / 'flat.nii').read_bytes())
+  header[312:328] = bytes(16)  # srow_z: all voxels lie in one plane
+  (head.parent / 'flat.nii').write_bytes(header)
+  huge = nib.Nifti1Image(good.get_fdata(), np.diag([1000.0, 1000, 1000, 1]))
+  nib.save(huge, head.parent / 'huge.nii')
+  (head.parent / 'notes.dcm').write_text('no dicom')
+  with pytest.raises(errors.Incomplete, match='of 4 scans could not'):
+    run(trained, head.parent, tmp_path / 'out')
+  assert (tmp_path / 'out' / head.name).exists()

@@ -7,8 +7,6 @@ import numpy as np
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
 
-SUFFIXES = ('.npy',)
-
 
 def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   """Reads an array; it has no geometry.
@@ -24,7 +22,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     raise errors.UserError(f'{path} holds {voxels.dtype}, not real numbers')
   if voxels.ndim == 2:
     voxels = voxels[None]
-  voxels = voxels[volume_lib.select_volume(path, voxels.shape, index)]
+  voxels = volume_lib.take_volume(path, voxels, index)
   return volume_lib.Volume(
     voxels=voxels, affine=volume_lib.display_affine(), measured=False
   )

@@ -1,7 +1,7 @@
 """Files derived from other files, kept until those change.
 
 An entry is a pair: `<key>.f32`, the data, and `<key>.json`, written last, what
-is known of it. Entries can be deleted at any time.
+is known of it. Entries can be deleted whenever no run is using them.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import os
 import pathlib
 from typing import Any
 
+from cyclegan_jax import errors
 from cyclegan_jax import files
 
 
@@ -25,17 +26,36 @@ def hash_files(folder: pathlib.Path, paths: Sequence[pathlib.Path]) -> str:
   """A hash of the contents of files, in their order.
 
   It is remembered in `folder`, so that files are read again only when their
-  size or time has changed.
+  size or times have changed.
+
+  Raises:
+    UserError: naming a file that cannot be read.
   """
-  stats = [(os.path.abspath(path), os.stat(path)) for path in paths]
-  seen = hash_text(*((path, s.st_size, s.st_mtime_ns) for path, s in stats))
+  try:
+    stats = [(os.path.abspath(path), os.stat(path)) for path in paths]
+  except OSError as error:
+    raise errors.UserError(
+      f'{error.filename} cannot be read: {error.strerror}'
+    ) from None
+  # ctime too: archives set mtime to what it was elsewhere.
+  seen = hash_text(
+    *(
+      (path, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
+      for path, s in stats
+    )
+  )
   memo = folder / f'{seen}.hash'
   with contextlib.suppress(OSError):
     return memo.read_text()
   total = hashlib.sha256()
   for path in paths:
-    with open(path, 'rb') as file:
-      total.update(hashlib.file_digest(file, 'sha256').digest())
+    try:
+      with open(path, 'rb') as file:
+        total.update(hashlib.file_digest(file, 'sha256').digest())
+    except OSError as error:
+      raise errors.UserError(
+        f'{path} cannot be read: {error.strerror}'
+      ) from None
   content = total.hexdigest()[:32]
   with files.replace_file(memo) as partial:
     partial.write_text(content)

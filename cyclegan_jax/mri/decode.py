@@ -16,9 +16,9 @@ from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import png
 from cyclegan_jax.mri import volume as volume_lib
 
-VERSION = 1  # raise it when the same files give other slices
+VERSION = 2  # raise it when the same files give other slices
 _QUANTILES = 101
-_SMALLEST = 8  # pixels: a side below it is no slice of a head
+_SMALLEST, _LARGEST = 8, 8192  # pixels: others are no sides of a head's slice
 
 
 class Framing(NamedTuple):
@@ -91,16 +91,20 @@ def decode_volume(
     centers: by plane, what to centre them about; None: the head.
 
   Returns:
-    'slices', of each its name, patient, share of foreground and position along
-    the plane; 'notes'; 'corrupt', files left out; 'scaling'; 'quantiles' of the
-    foreground in [-1, 1]; 'centers'; 'grid', which two scans of one patient
-    share or not.
+    'slices', of each its name, patient, share of foreground, position along the
+    plane, and plane; 'notes'; 'corrupt', files left out; 'scaling'; 'quantiles'
+    of the foreground in [-1, 1]; 'centers'; 'grid', which two scans of one
+    patient share or not.
 
   Raises:
     UserError: naming the file and what is wrong with it.
   """
   try:
     volume = formats.read_scan(scan, index=framing.volume)
+    single = not volume.measured and len(volume.voxels) == 1
+    if single and not np.ptp(volume.voxels):
+      path.touch()
+      return {'slices': [], 'notes': [], 'corrupt': [], 'blank': 1}
     scaling = scale_volume(volume, framing, picture=False)
     unit = intensity.to_unit(volume.voxels, scaling)
     fill, tissue = intensity.to_unit(
@@ -131,6 +135,7 @@ def decode_volume(
             scan.patient,
             share,
             (number + 0.5) / len(images),
+            plane,
           )
           for number, share in enumerate(shares)
         )
@@ -170,7 +175,7 @@ def decode_pictures(
   Raises:
     UserError: naming a file that is no picture.
   """
-  slices, corrupt, notes, kinds, top = [], [], [], [], 0
+  slices, corrupt, notes, kinds, floats, top = [], [], [], [], [], 0
   with path.open('wb') as file:
     for done, scan in enumerate(scans):
       report(done)
@@ -186,7 +191,10 @@ def decode_pictures(
       raw = framing_lib.place(pages, frame, fill=0)
       file.write(raw.tobytes())
       kinds += [pages.dtype.name] * len(pages)
-      top = max(top, float(pages.max())) if pages.dtype != np.uint8 else top
+      if pages.dtype == np.uint16:
+        top = max(top, float(pages.max()))
+      if pages.dtype == np.float32:  # enough to fit a scaling to
+        floats += [pages.ravel()[::7], [pages.min(), pages.max()]]
       several = len(pages) > 1
       slices += (
         (f'{scan.name} {page:03d}' if several else scan.name, scan.patient)
@@ -200,11 +208,10 @@ def decode_pictures(
     'uint8': intensity.scale_to_white(255),
     'uint16': intensity.scale_to_white(top or 1),
   }
-  if 'float32' in kinds:
-    floats = images[np.array(kinds) == 'float32']
+  if floats:
     try:
       scalings['float32'] = intensity.fit_scaling(
-        floats, framing.intensity, window=framing.window
+        np.concatenate(floats), framing.intensity, window=framing.window
       )
     except errors.UserError as error:
       raise errors.UserError(f'{scans[0].paths[0].parent}: {error}') from None
@@ -218,12 +225,13 @@ def decode_pictures(
   images.flush()
   return {
     'slices': [
-      (*slice_, share, None)
+      (*slice_, share, None, None)
       for slice_, share in zip(slices, shares, strict=True)
     ],
     'notes': notes,
     'corrupt': corrupt,
     'scaling': dataclasses.asdict(scalings[kinds[0]]),
+    'pictures': True,
     'quantiles': _find_quantiles(np.concatenate(sample)),
   }
 
@@ -238,8 +246,13 @@ def check_frame(shape, resized, plane: str):
   """Raises `UserError` if slices of this shape are too thin."""
   if min(resized) < _SMALLEST:
     raise errors.UserError(
-      f'its {plane} slices are {shape[0]} x {shape[1]} voxels, too thin to '
-      'translate; choose another plane with data.planes'
+      f'its {plane} slices are {shape[0]} x {shape[1]} voxels, too thin for '
+      'the networks; only another plane (data.planes when training) can do'
+    )
+  if max(resized) > _LARGEST:
+    raise errors.UserError(
+      f'its {plane} slices would be {resized[0]} x {resized[1]} pixels for the '
+      'networks: is the voxel spacing that the file tells right?'
     )
 
 

@@ -71,8 +71,12 @@ def find_series(paths: Iterable[pathlib.Path]) -> list[Series]:
   """
   found, other = {}, None
   for path in filter(is_dicom, sorted(map(pathlib.Path, paths))):
-    with _reading(path):
-      header = _read_tags(path)
+    try:
+      with _reading(path):
+        header = _read_tags(path)
+    except errors.UserError:  # to be told when it is read, not at the expense
+      found[str(path)] = [(path, dict.fromkeys(_SERIES_TAGS, ''))]  # of others
+      continue
     if header['Rows'] and header['Columns']:
       found.setdefault(header['SeriesInstanceUID'], []).append((path, header))
     else:

@@ -5,6 +5,7 @@ import functools
 import importlib
 import os
 import pathlib
+import re
 import tempfile
 import types
 
@@ -33,7 +34,7 @@ MODULES = {
 }
 WRITABLE = tuple(each for each in MODULES if each not in ('.nhdr', '.mhd'))
 KNOWN = 'NIfTI, DICOM, NRRD, MetaImage, .npy, PNG, JPEG or TIFF'
-_DICOM_SUFFIXES = ('.dcm', '.ima', '.dicom', '')
+_DICOM_SUFFIXES = ('.dcm', '.dicom')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,20 +43,22 @@ class Scan:
 
   Attributes:
     name: its path below the folder it was found in, without suffix.
-    patient: whose it is.
-    paths: the files, one unless it is a DICOM series.
+    patient: whose it is, as far as the name tells.
+    paths: the file; those of a DICOM series; a header and its data.
     module: of this package that reads it.
+    home: the folder that is this patient's own, if there is one.
   """
 
   name: str
   patient: str
   paths: tuple[pathlib.Path, ...]
   module: str
+  home: pathlib.Path | None = None
 
   @property
   def place(self) -> str:
     """What to call it when talking to a person."""
-    if len(self.paths) > 1:
+    if len(self.paths) > 1 and self.module == 'dicom':
       return f'{self.paths[0].parent} ({len(self.paths)} DICOM files)'
     return str(self.paths[0])
 
@@ -108,7 +111,8 @@ def write_scan(
   """Writes a synthetic scan, whole or not at all.
 
   Args:
-    path: its suffix names the format; a path without one is a DICOM folder.
+    path: its suffix names the format; without a known one it is the folder of a
+      DICOM series.
     voxels: [I, J, K] on the grid of `like`.
     like: the scan it was made from.
     provenance: what it says of itself.
@@ -117,7 +121,7 @@ def write_scan(
     UserError: if the format cannot hold it.
   """
   suffix = suffix_of(path)
-  if suffix not in _DICOM_SUFFIXES:
+  if suffix in WRITABLE:
     with files.replace_file(path) as partial:
       load(MODULES[suffix]).write(partial, voxels, like, provenance)
     return
@@ -139,14 +143,21 @@ def write_scan(
     partial.rename(path)
 
 
-def check_target(path: pathlib.Path):
-  """Raises `UserError` if no scan can be written under the suffix of `path`."""
+def is_file_target(path: pathlib.Path) -> bool:
+  """Whether a target is a file, by its suffix; else it is a folder.
+
+  Raises:
+    UserError: if it looks like a file of a format that cannot be written.
+  """
   suffix = suffix_of(path)
+  if path.is_dir() or not re.fullmatch(r'\.[a-z][a-z.]*', suffix):
+    return False  # 'out_v1.2' and '1.2.840.1' are folders
   if suffix not in WRITABLE and suffix not in _DICOM_SUFFIXES:
     raise errors.UserError(
       f'{path}: cannot write {suffix}; known are {", ".join(WRITABLE)} and, '
       'without a suffix, a folder for DICOM'
     )
+  return True
 
 
 def suffix_of(path: str | os.PathLike) -> str:

@@ -9,7 +9,6 @@ import SimpleITK as sitk
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
 
-SUFFIXES = ('.nrrd', '.nhdr', '.mha', '.mhd')
 _SPACE = (b'space:', b'space directions:', b'space origin:')
 # ITK's axes are DICOM's: x to the patient's left, y to posterior.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -19,7 +18,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   """Reads one scan in its stored type.
 
   Args:
-    path: of a file with one of `SUFFIXES`.
+    path: of a .nrrd, .nhdr, .mha or .mhd file.
     index: which volume of a 4-D file.
 
   Raises:
@@ -37,7 +36,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
       'save one of them as a scan of its own'
     )
   voxels = sitk.GetArrayFromImage(image).T  # ITK's arrays are [K, J, I]
-  voxels = voxels[volume_lib.select_volume(path, voxels.shape, index)]
+  voxels = volume_lib.take_volume(path, voxels, index)
   size = image.GetDimension()
   direction = np.reshape(image.GetDirection(), (size, size))[:3, :3]
   geometry = (
@@ -97,9 +96,10 @@ def _read_lines(path):
   if path.suffix.lower() != '.nrrd':
     return ()
   header, _, _ = path.read_bytes().partition(b'\n\n')
-  return tuple(
+  lines = tuple(
     line.rstrip() for line in header.split(b'\n') if line.startswith(_SPACE)
   )
+  return lines if len(lines) == len(_SPACE) else ()
 
 
 def _restore_lines(path, lines):

@@ -124,7 +124,8 @@ def edge_agreement(
   the correlation of the two fields with every angle doubled. 1 for a picture
   against itself, scaled or inverted; about 0 for unrelated pictures, with a
   deviation of about sqrt(correlated pixels / pixels in the mask); -1 where
-  edges cross at right angles; 0 for a constant picture.
+  edges cross at right angles; 0 for a constant picture. Leave the border out:
+  there every gradient runs along it, which counts as agreement.
 
   Args:
     first: [H, W].

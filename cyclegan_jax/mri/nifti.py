@@ -9,8 +9,6 @@ import numpy as np
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
 
-SUFFIXES = ('.nii', '.nii.gz')
-
 
 def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   """Reads one scan.
@@ -42,11 +40,17 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   except Exception as error:  # gzip, zlib, struct and more: it is broken
     reason = ' '.join(str(error).split()) or type(error).__name__
     raise errors.UserError(f'{path} cannot be read: {reason}') from None
+  affine = np.array(image.affine, float)
+  if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+    raise errors.UserError(
+      f'{path} does not say where its voxels lie: its affine is '
+      f'{affine[:3].tolist()}'
+    )
   if voxels.dtype.kind == 'f':
     voxels = voxels.astype(_float_type(voxels))
   return volume_lib.Volume(
     voxels=voxels.reshape(voxels.shape[:3]),
-    affine=np.array(image.affine, float),
+    affine=affine,
     header=image.header,
   )
 

@@ -12,7 +12,6 @@ from PIL import TiffImagePlugin
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff')
 _WHOLE = ('I;16', 'I;16L', 'I;16B', 'I;16N', 'I')
 _DESCRIPTION = 270  # TIFF tag ImageDescription
 

@@ -48,22 +48,22 @@ def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
   for path in files:
     module = formats.MODULES.get(formats.suffix_of(path))
     if module:
-      name = str(path.relative_to(root))
+      name = path.relative_to(root).as_posix()
       name = name[: len(name) - len(formats.suffix_of(path))]
+      patient = patient_of(name, numbered=module == 'png')
+      paths = (path, *_find_data(path))
       scans.append(
-        formats.Scan(
-          pathlib.PurePath(name).as_posix(), patient_of(name), (path,), module
-        )
+        formats.Scan(name, patient, paths, module, _find_home(root, name))
       )
     else:
       others.append(path)
-  scans += _find_series(root, others)
+  scans += _find_series(root, others, bool(scans))
   if not scans:
     _refuse_strangers(source, files)
   if files == [pathlib.Path(source)] and not is_person(scans[0].patient):
     # Of the one file anna/T1.nii.gz only the folder tells whose it is.
     patient = files[0].absolute().parent.name
-    scans[0] = dataclasses.replace(scans[0], patient=patient)
+    scans[0] = dataclasses.replace(scans[0], patient=patient, home=root)
   names = collections.Counter(scan.name for scan in scans)
   for row, scan in enumerate(scans):  # anna.png beside anna.nii
     if names[scan.name] > 1 and scan.module != 'dicom':
@@ -88,30 +88,50 @@ def pair_scans(
 ) -> list[tuple[formats.Scan, formats.Scan]]:
   """Scans of the same: by name; else of a patient who has one in each.
 
+  Pictures are paired with pictures only.
+
   Returns:
     Pairs, the second under the name of the first.
   """
-  by_name = {scan.name: scan for scan in scans_b}
+  by_name = {(scan.name, scan.is_picture): scan for scan in scans_b}
   pairs, alone = [], []
   for scan in scans_a:
-    if scan.name in by_name:
-      pairs.append((scan, by_name.pop(scan.name)))
+    if (scan.name, scan.is_picture) in by_name:
+      pairs.append((scan, by_name.pop((scan.name, scan.is_picture))))
     else:
       alone.append(scan)
   for scan in alone:
-    same = [s for s in alone if s.patient == scan.patient]
-    others = [s for s in by_name.values() if s.patient == scan.patient]
+    same = [other for other in alone if _is_alike(scan, other)]
+    others = [other for other in by_name.values() if _is_alike(scan, other)]
     if len(same) == len(others) == 1:
       pairs.append((scan, dataclasses.replace(others[0], name=scan.name)))
   return sorted(pairs, key=lambda pair: pair[0].name)
 
 
-def patient_of(name: str) -> str:
+def tell_apart(scan: formats.Scan) -> set[str]:
+  """What two scans of one person have in common, whatever their source.
+
+  Names that could be anybody's, such as numbers, do not count; the place of a
+  patient's own folder, or of the files, does.
+  """
+  marks = {str(path.resolve()) for path in scan.paths}
+  if scan.home:
+    marks.add(str(scan.home.resolve()))
+  if is_person(scan.patient):
+    marks.add(scan.patient)
+  return marks
+
+
+def patient_of(name: str, *, numbered: bool) -> str:
   """Whose scan a file is, told from its path below the folder named.
 
   A part like BIDS' 'sub-01' decides; else the first folder; else the file's
-  name without its slice number and contrast: 'anna/T1', 'anna_T1',
-  'anna_z036' and 'anna_slice-036' are all of 'anna'.
+  name without its contrast: 'anna/T1' and 'anna_T1' are of 'anna'.
+
+  Args:
+    name: the path, with or without suffix.
+    numbered: whether a number at its end is a slice's, not the patient's:
+      then 'anna_z036' and 'anna_slice-036' are of 'anna'.
   """
   path = pathlib.PurePath(name)
   for part in path.parts:
@@ -124,7 +144,8 @@ def patient_of(name: str) -> str:
   suffix = formats.suffix_of(stem)
   if suffix in formats.MODULES:
     stem = stem[: len(stem) - len(suffix)]
-  stem = re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', stem) or stem
+  if numbered:
+    stem = re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', stem) or stem
   return _CONTRAST.sub('', stem)
 
 
@@ -164,43 +185,92 @@ def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
 
 
 def _walk(found) -> Iterator[pathlib.Path]:
+  """Files in folders, hidden ones and those of the system left out."""
+  visited = set()  # of links there may be circles
   for path in found:
     if path.is_file():
       yield path
       continue
-    for folder, _, names in os.walk(path, onerror=_raise, followlinks=True):
+    for folder, folders, names in os.walk(
+      path, onerror=_raise, followlinks=True
+    ):
+      true = os.path.realpath(folder)
+      folders[:] = [each for each in folders if not _is_junk(each)]
+      if true in visited:
+        folders.clear()
+        continue
+      visited.add(true)
       for name in names:
-        junk = name.startswith('.') or name.lower() in (
-          'thumbs.db',
-          'desktop.ini',
-        )
-        if not junk:
+        if not _is_junk(name):
           yield pathlib.Path(folder, name)
 
 
-def _find_series(root, paths: Sequence[pathlib.Path]) -> list[formats.Scan]:
-  """The DICOM series among files; each is named after its folder."""
+def _is_junk(name):
+  return name.startswith('.') or name.lower() in (
+    *('thumbs.db', 'desktop.ini', '__macosx'),
+  )
+
+
+def _find_home(root, name):
+  """The folder of a patient, unless scans of several lie in the one named."""
+  parts = pathlib.PurePath(name).parts
+  return root / parts[0] if len(parts) > 1 else None
+
+
+def _find_data(path) -> list[pathlib.Path]:
+  """The file that a detached header names, if it is there."""
+  if formats.suffix_of(path) not in ('.mhd', '.nhdr'):
+    return []
+  with path.open('rb') as file:
+    text = file.read(10_000).decode(errors='replace')
+  named = re.search(
+    r'^(?:ElementDataFile\s*=|data ?file:)\s*(\S+)\s*$', text, re.MULTILINE
+  )
+  data = path.with_name(named.group(1)) if named else path
+  return [data] if data != path and data.is_file() else []
+
+
+def _is_alike(first, second):
+  """Whether two scans, by their names, are of one patient."""
+  if first.is_picture != second.is_picture or first.patient != second.patient:
+    return False
+  return is_person(first.patient) or bool(first.home and second.home)
+
+
+def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
+  """The DICOM series among files; each is named after its folder.
+
+  Without `others`, files that hold no image are an error.
+  """
   if not paths:
     return []
   dicom = formats.load('dicom')
-  series = dicom.find_series([path for path in paths if dicom.is_dicom(path)])
+  try:
+    series = dicom.find_series([path for path in paths if dicom.is_dicom(path)])
+  except errors.UserError:
+    if others:
+      return []
+    raise
   names = []
   for each in series:
     folder = each.paths[0].parent.relative_to(root).as_posix()
     names.append('' if folder == '.' else folder)
-  scans = []
+  found = []
   for number, (each, name) in enumerate(zip(series, names, strict=True), 1):
     shared = names.count(name) > 1
+    home = _find_home(root, f'{name}/x') if name else None
     if not shared:
       full = name or root.absolute().name
-      patient = patient_of(f'{full}/x')
+      patient = patient_of(f'{full}/x', numbered=False)
     else:  # several series in one folder: told apart by their description
       label = re.sub(r'[^A-Za-z0-9]+', '_', each.description).strip('_')
       label = f'series{number:02d}' + (f'_{label}' if label else '')
       full = f'{name}/{label}' if name else label
-      patient = patient_of(f'{name}/x') if name else each.patient or label
-    scans.append(formats.Scan(full, patient, tuple(each.paths), 'dicom'))
-  return scans
+      patient = each.patient or label
+      if name:
+        patient = patient_of(f'{name}/x', numbered=False)
+    found.append(formats.Scan(full, patient, tuple(each.paths), 'dicom', home))
+  return found
 
 
 def _refuse_strangers(source, files):

@@ -28,6 +28,7 @@ class Slice(NamedTuple):
     patient: whose it is.
     foreground: share of its pixels that show tissue.
     position: along the plane, from 0 to 1; None in pictures.
+    plane: along which it was cut; None in pictures.
     path: of the cache entry.
     row: of the slice in it.
   """
@@ -36,6 +37,7 @@ class Slice(NamedTuple):
   patient: str
   foreground: float
   position: float | None
+  plane: str | None
   path: pathlib.Path
   row: int
 
@@ -72,7 +74,7 @@ class SliceSet:
 
   def load(self, index: int) -> np.ndarray:
     """Slice `index`: [size, size] float32 in [-1, 1]."""
-    _, _, _, _, path, row = self.slices[index]
+    *_, path, row = self.slices[index]
     shape = (self.size, self.size)
     offset = row * self.size * self.size * 4
     # Mapped and let go again: thousands of scans would run out of handles.
@@ -92,6 +94,10 @@ class SliceSet:
     ]
     alike = [each for each in found if each.kind == found[0].kind]
     return intensity.average(alike)
+
+  def are_pictures(self) -> bool:
+    """Whether the typical scaling is that of pictures."""
+    return bool(next(iter(self.scans.values())).get('pictures'))
 
   def quantiles(self) -> list[float]:
     """The domain's typical distribution of foreground intensities, [-1, 1]."""
@@ -126,7 +132,7 @@ def open_slices(
       pictures are broken.
   """
   done, total = 0, sum(len(scan.paths) for scan in scans)
-  slices, known, contents, corrupt = [], {}, [], []
+  slices, known, contents, corrupt, blank = [], {}, [], [], 0
   scans = sorted(scans, key=lambda scan: (_group(scan), scan.name))
   groups = itertools.groupby(scans, key=_group)
   for name, group in groups:
@@ -151,6 +157,7 @@ def open_slices(
     for note in facts['notes']:
       warn(note)
     corrupt += facts['corrupt']
+    blank += facts.get('blank', 0)
     if facts['slices']:
       contents.append(key)
       known[name] = facts
@@ -170,6 +177,7 @@ def open_slices(
     slices=tuple(slices),
     scans=known,
     content=cache_lib.hash_text(contents),
+    blank=blank,
     corrupt=len(corrupt),
   )
 
@@ -203,7 +211,9 @@ def select(
       f'blank (foreground below {min_foreground:.0%}, data.min_foreground) or '
       'outside data.slice_range'
     )
-  return dataclasses.replace(slices, slices=kept, blank=len(within) - len(kept))
+  return dataclasses.replace(
+    slices, slices=kept, blank=slices.blank + len(within) - len(kept)
+  )
 
 
 def _group(scan):

@@ -133,6 +133,11 @@ def select_volume(path, shape, index: int | None) -> tuple:
   return (..., *np.unravel_index(index, shape[3:], order='F'))
 
 
+def take_volume(path, array: np.ndarray, index: int | None) -> np.ndarray:
+  """One 3-D scan of an array; see `select_volume`."""
+  return array[select_volume(path, array.shape, index)].reshape(array.shape[:3])
+
+
 def _turn(affine, plane):
   return orientations.ornt_transform(
     orientations.io_orientation(affine),

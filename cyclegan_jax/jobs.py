@@ -1,0 +1,117 @@
+"""Which scan is translated to where, so that nothing is lost."""
+
+import collections
+from collections.abc import Sequence
+import json
+import pathlib
+from typing import NamedTuple
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import formats
+
+# What cannot be written, or not without loss, is written as something alike.
+_WRITTEN_AS = {
+  '.nhdr': '.nrrd',
+  '.mhd': '.mha',
+  '.jpg': '.png',
+  '.jpeg': '.png',
+}
+
+
+class Job(NamedTuple):
+  """A scan and where its translation goes: a file, or a DICOM folder."""
+
+  scan: formats.Scan
+  target: pathlib.Path
+
+  @property
+  def _stem(self) -> str:
+    name = self.target.name
+    suffix = formats.suffix_of(name)  # of a DICOM folder it may be anything
+    return (
+      name[: len(name) - len(suffix)] if suffix in formats.MODULES else name
+    )
+
+  @property
+  def sidecar(self) -> pathlib.Path:
+    return self.target.with_name(f'{self._stem}.json')
+
+  @property
+  def preview(self) -> pathlib.Path:
+    return self.target.with_name(f'{self._stem}_preview.png')
+
+
+def is_taken(job: Job) -> bool:
+  """Whether a translation, or something else in its place, is there."""
+  target = job.target
+  if any(target.iterdir()) if target.is_dir() else target.exists():
+    return True
+  try:  # an interrupted translation's sidecar may be replaced, no other
+    return not json.loads(job.sidecar.read_text()).get('synthetic')
+  except FileNotFoundError:
+    return False
+  except (OSError, ValueError, AttributeError):
+    return True
+
+
+def plan_jobs(
+  found: Sequence[formats.Scan], source: str, target: str
+) -> list[Job]:
+  """What to translate to where.
+
+  Args:
+    found: the scans of `source`.
+    source: as the user named it.
+    target: a file whose suffix names the format, or a folder: for one DICOM
+      series its own, for others one that mirrors the tree of `source`.
+
+  Raises:
+    UserError: if `target` cannot hold it, or would replace a source.
+  """
+  root, target = pathlib.Path(source), pathlib.Path(target)
+  if root.is_dir() and root.resolve() in target.resolve().parents:
+    raise errors.UserError(
+      f'--target={target} is inside --source; name a place outside of it'
+    )
+  single = formats.is_file_target(target)
+  if single and len(found) > 1:
+    raise errors.UserError(
+      f'--source={source} holds {len(found)} scans and --target={target} one '
+      'file; name a folder'
+    )
+  if single or (len(found) == 1 and found[0].module == 'dicom'):
+    jobs = [Job(found[0], target)]
+  else:
+    jobs = _mirror(found, target)
+  sources = {path.resolve() for scan in found for path in scan.paths}
+  sources |= {path.parent for path in sources}  # folders of DICOM series
+  for job in jobs:
+    outputs = (job.target, job.sidecar, job.preview)
+    if sources & {each.resolve() for each in outputs}:
+      raise errors.UserError(
+        f'{job.target} would replace a scan of --source; name another --target'
+      )
+  return jobs
+
+
+def _mirror(found, target):
+  """Every scan under its own name; a suffix more where two would share it."""
+  jobs = []
+  for scan in found:
+    suffix = formats.suffix_of(scan.paths[0])
+    name = scan.name.removesuffix(suffix)
+    own = '' if scan.module == 'dicom' else _WRITTEN_AS.get(suffix, suffix)
+    jobs.append(Job(scan, target / f'{name}{own}'))
+  stems = collections.Counter(job.sidecar for job in jobs)
+  inner = {parent for job in jobs for parent in job.target.parents}
+  for row, job in enumerate(jobs):
+    path = job.target
+    if job.scan.module == 'dicom':
+      if path in inner:  # other scans lie in the folder of the series
+        jobs[row] = Job(job.scan, path / 'dicom')
+    elif stems[job.sidecar] > 1:
+      suffix = formats.suffix_of(path)
+      stem = path.name[: len(path.name) - len(suffix)]
+      original = formats.suffix_of(job.scan.paths[0]).replace('.', '_')
+      jobs[row] = Job(job.scan, path.with_name(f'{stem}{original}{suffix}'))
+  return jobs
