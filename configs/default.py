@@ -57,7 +57,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Which volume of 4-D files, from 0; -1 refuses such files.
   config.data.volume = -1
   # Train on random crops of slices made zoom times as large; 1: no crop.
-  # The flip, left-right with probability one half, is always on.
+  # The flip, left-right with probability one half, is always on, but for
+  # sagittal slices.
   config.data.zoom = 1.0
   # Threads that read ahead.
   config.data.threads = 1

@@ -161,6 +161,7 @@ def test_without_pairs_only_what_needs_no_truth_is_measured(
     source_b=str(scan_folder / 'bert' / 'T2.nii.gz'),
   )
   assert not report['paired']
+  assert 'of these patients were trained on' in report['notes'][0]
   own = report['ab']
   assert own['cycle_error']['mean'] > 0
   assert own['references']['untranslated']['cycle_error']['mean'] == 0
