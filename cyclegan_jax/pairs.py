@@ -55,7 +55,12 @@ def find_common(
 
 def hash_people(found: Sequence[formats.Scan]) -> tuple[str, ...]:
   """What tells these patients apart, unreadable for people."""
-  marks = set().union(*map(scans.tell_apart, found))
+  marks = set()
+  for scan in found:
+    own = scans.tell_apart(scan)
+    if scan.is_picture:  # of which there are thousands
+      own -= {str(path.resolve()) for path in scan.paths}
+    marks |= own
   return tuple(sorted(cache.hash_text(mark)[:16] for mark in marks))
 
 
