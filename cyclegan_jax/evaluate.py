@@ -257,11 +257,11 @@ def _print_table(report):
     patients = len({each['patient'] for each in own['subjects']})
     people = f'{patients} patient{"s" * (patients > 1)}'
     screen.say(f'{source} to {target}, {people}, inside the head')
-    screen.say(' ' * 30 + ''.join(f'{name:>26}' for name in names))
+    screen.say(' ' * 30 + ''.join(f'{name:>30}' for name in names))
     for method, label in scores.METHODS.items():
       values = own if method == 'translation' else own['references'].get(method)
       if values:
-        cells = ''.join(f'{_format(values[name]):>26}' for name in names)
+        cells = ''.join(f'{_format(values[name]):>30}' for name in names)
         screen.say(f'  {label:<28}{cells}')
 
 

@@ -16,6 +16,7 @@ from cyclegan_jax.mri import registration
 from cyclegan_jax.mri import volume as volume_lib
 
 Report = Callable[[int, int], None]
+_LOOKED_AT = 7  # pictures of a person, for how they are shifted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,20 +185,24 @@ def load_pictures(
 
 def check_offset(subject: Subject) -> list[str]:
   """Warns if a person's two scans are a voxel or more apart."""
-  spacing = subject.spacing
-  if spacing is None:  # of pixels, in slices that need not be neighbours
-    spacing = (1e3, 1.0, 1.0)
+  a, b = subject.images['a'], subject.images['b']
   try:
-    offset = registration.estimate_offset(
-      subject.images['a'], subject.images['b'], spacing
-    )
+    if subject.spacing:
+      offset = registration.estimate_offset(a, b, subject.spacing)
+      voxels, unit = offset / subject.spacing, 'mm'
+    else:  # pictures need not be neighbours: a few, each for itself
+      shown = np.flatnonzero(subject.masks['both'].any(axis=(1, 2)))
+      picked = shown[np.linspace(0, len(shown) - 1, _LOOKED_AT).astype(int)]
+      offsets = [
+        registration.estimate_offset(a[[row]], b[[row]], (1.0, 1.0, 1.0))
+        for row in picked
+      ]
+      offset = voxels = np.median(offsets, axis=0)
+      unit = 'pixels'
   except ValueError as error:
     return [f'whether the scans of {subject.name} are aligned: {error}']
-  if subject.spacing is None:
-    offset[0] = 0
-  if np.abs(offset / spacing).max() < 1:
+  if np.abs(voxels).max() < 1:
     return []
-  unit = 'mm' if subject.spacing else 'pixels'
   return [
     f'the second scan of {subject.name} is shifted by '
     f'{np.linalg.norm(offset):.1f} {unit}: PSNR and SSIM are not meaningful'

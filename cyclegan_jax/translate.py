@@ -63,8 +63,8 @@ def translate(
     framing = framing._replace(volume=volume)
   a, b = model.domains
   screen.say(
-    f'{len(todo)} scans from {a} to {b}, checkpoint {model.step} of {workdir}; '
-    'the results are synthetic, not for diagnosis'
+    f'{len(todo)} scan{"s" * (len(todo) != 1)} from {a} to {b}, checkpoint '
+    f'{model.step} of {workdir}; the results are synthetic, not for diagnosis'
   )
   if len(todo) < len(jobs):
     screen.say(

@@ -152,6 +152,26 @@ def test_pictures_are_paired_by_name_and_counted_by_patient(
   assert record['psnr'] == pytest.approx(np.mean(-10 * np.log10(errors)), 1e-4)
 
 
+@pytest.mark.parametrize('shift', [0, 4])
+def test_shifted_pictures_are_told_and_aligned_ones_not(
+  workdir, make_head, tmp_path, shift
+):
+  head = make_head((8, 64, 64)) / 1200
+  truth = (head > 0) * (1 - head)
+  truth = ndimage.shift(truth, (0, 0, shift), order=1).clip(0, 1)
+  for name, stack in (('a', head), ('b', truth)):
+    (tmp_path / name).mkdir()
+    for number in range(2, 6):
+      Image.fromarray((255 * stack[number]).astype(np.uint8)).resize(
+        (32, 32)
+      ).save(tmp_path / name / f'anna_{number}.png')
+  report = evaluate.evaluate(
+    workdir, source_a=str(tmp_path / 'a'), source_b=str(tmp_path / 'b')
+  )
+  told = [note for note in report['notes'] if 'anna is shifted' in note]
+  assert len(told) == bool(shift)
+
+
 def test_without_pairs_only_what_needs_no_truth_is_measured(
   workdir, scan_folder, capsys
 ):
