@@ -22,7 +22,7 @@ from cyclegan_jax.mri import phantom
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
-_SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
+SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
 _GENERATORS = {'unet': models.UNet, 'resnet': models.ResNet}
 
 
@@ -68,9 +68,9 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
   simulated = not config.data.train_a
   if simulated:
     root = _make_phantom(config)
-    sources = {name: str(root / name) for name in _SOURCES}
+    sources = {name: str(root / name) for name in SOURCES}
   else:
-    sources = {name: config.data[name] for name in _SOURCES}
+    sources = {name: config.data[name] for name in SOURCES}
   found = {
     name: scans.find_scans(source) for name, source in sources.items() if source
   }

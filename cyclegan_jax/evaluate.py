@@ -1,7 +1,6 @@
 """Evaluation: how far to believe a run, in numbers and pictures."""
 
 import csv
-import itertools
 import math
 import pathlib
 
@@ -67,7 +66,11 @@ def evaluate(
     f'checkpoint {translators["ab"].step} of {workdir}: {len(pairs)} pairs '
     f'among {len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
   )
-  jobs = _group(pairs) if pairs else _group_alone(found_a, found_b)
+  if pairs:
+    jobs = _group([{'a': a, 'b': b} for a, b in pairs])
+  else:
+    jobs = _group([{'a': scan} for scan in found_a])
+    jobs += _group([{'b': scan} for scan in found_b])
   quantiles = {
     'b': translators['ab'].quantiles,
     'a': translators['ba'].quantiles,
@@ -164,31 +167,17 @@ def _replace_infinite(value):
   return None if isinstance(value, float) and math.isinf(value) else value
 
 
-def _group(pairs):
-  """A job a pair of volumes, or a person's pairs of pictures."""
-  jobs = [
-    {'a': [a], 'b': [b]} for a, b in pairs if not (a.is_picture or b.is_picture)
-  ]
-  pictured = sorted(
-    (pair for pair in pairs if pair[0].is_picture and pair[1].is_picture),
-    key=lambda pair: (pair[0].patient, pair[0].name),
-  )
-  for _, group in itertools.groupby(pictured, lambda pair: pair[0].patient):
-    a, b = zip(*group, strict=True)
-    jobs.append({'a': list(a), 'b': list(b)})
-  return jobs
-
-
-def _group_alone(found_a, found_b):
-  jobs = []
-  for domain, found in (('a', found_a), ('b', found_b)):
-    jobs += ({domain: [scan]} for scan in found if not scan.is_picture)
-    pictured = sorted(
-      (scan for scan in found if scan.is_picture),
-      key=lambda scan: (scan.patient, scan.name),
-    )
-    for _, group in itertools.groupby(pictured, lambda scan: scan.patient):
-      jobs.append({domain: list(group)})
+def _group(rows):
+  """Rows of scans by domain: each volume's alone, pictures by person."""
+  jobs, pictured = [], {}
+  for row in rows:
+    first = next(iter(row.values()))
+    if first.is_picture:
+      pictured.setdefault(first.patient, []).append(row)
+    else:
+      jobs.append({domain: [scan] for domain, scan in row.items()})
+  for _, own in sorted(pictured.items()):
+    jobs.append({domain: [row[domain] for row in own] for domain in own[0]})
   return jobs
 
 

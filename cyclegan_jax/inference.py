@@ -205,16 +205,21 @@ def translate_units(
     for start in range(0, len(rows), batch_size):
       report(done, total)
       chosen = rows[start : start + batch_size]
-      # The last batch is filled up, so that one shape is compiled.
-      filled = np.resize(chosen, batch_size)
-      canvas = framing_lib.place(images[filled], frame, fill=fill)
-      canvas = canvas.clip(-1, 1)[..., None]
-      fakes = generate(canvas)[: len(chosen), ..., 0]
+      canvas = framing_lib.place(images[chosen], frame, fill=fill).clip(-1, 1)
+      fakes = generate_batch(generate, canvas, batch_size)
       images[chosen] = framing_lib.restore(fakes, frame, fill=fill)
       done += len(chosen)
     result += volume_lib.from_plane(images, volume.affine, plane)
   report(total, total)
   return (result / len(stacks)).clip(-1, 1)
+
+
+def generate_batch(
+  generate: Generate, images: np.ndarray, batch_size: int
+) -> np.ndarray:
+  """At most `batch_size` slices [N, H, W], filled up: one shape is compiled."""
+  filled = images[np.resize(np.arange(len(images)), batch_size), ..., None]
+  return generate(filled)[: len(images), ..., 0]
 
 
 def read_scaled(
@@ -238,10 +243,8 @@ def read_scaled(
   deep = scan.is_picture and volume.voxels.dtype != np.uint8
   if deep and translator.pictures and typical != intensity.scale_to_white(255):
     return volume, typical
-  try:
+  with formats.naming(scan):
     return volume, decode.scale_volume(volume, framing, picture=scan.is_picture)
-  except errors.UserError as error:
-    raise errors.UserError(f'{scan.place}: {error}') from None
 
 
 def _compile(module, params):

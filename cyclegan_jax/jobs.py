@@ -1,6 +1,5 @@
 """Which scan is translated to where, so that nothing is lost."""
 
-import collections
 from collections.abc import Sequence
 import json
 import pathlib
@@ -25,20 +24,13 @@ class Job(NamedTuple):
   target: pathlib.Path
 
   @property
-  def _stem(self) -> str:
-    name = self.target.name
-    suffix = formats.suffix_of(name)  # of a DICOM folder it may be anything
-    return (
-      name[: len(name) - len(suffix)] if suffix in formats.MODULES else name
-    )
-
-  @property
   def sidecar(self) -> pathlib.Path:
-    return self.target.with_name(f'{self._stem}.json')
+    return self.target.with_name(f'{formats.stem_of(self.target.name)}.json')
 
   @property
   def preview(self) -> pathlib.Path:
-    return self.target.with_name(f'{self._stem}_preview.png')
+    stem = formats.stem_of(self.target.name)
+    return self.target.with_name(f'{stem}_preview.png')
 
 
 def is_taken(job: Job) -> bool:
@@ -95,23 +87,18 @@ def plan_jobs(
 
 
 def _mirror(found, target):
-  """Every scan under its own name; a suffix more where two would share it."""
+  """Every scan under its own name, which tells its suffix if two share it."""
   jobs = []
   for scan in found:
     suffix = formats.suffix_of(scan.paths[0])
-    name = scan.name.removesuffix(suffix)
-    own = '' if scan.module == 'dicom' else _WRITTEN_AS.get(suffix, suffix)
+    name, own = scan.name, ''
+    if scan.module != 'dicom':
+      own = _WRITTEN_AS.get(suffix, suffix)
+      if name.endswith(suffix):
+        name = name.removesuffix(suffix) + suffix.replace('.', '_')
     jobs.append(Job(scan, target / f'{name}{own}'))
-  stems = collections.Counter(job.sidecar for job in jobs)
   inner = {parent for job in jobs for parent in job.target.parents}
-  for row, job in enumerate(jobs):
-    path = job.target
-    if job.scan.module == 'dicom':
-      if path in inner:  # other scans lie in the folder of the series
-        jobs[row] = Job(job.scan, path / 'dicom')
-    elif stems[job.sidecar] > 1:
-      suffix = formats.suffix_of(path)
-      stem = path.name[: len(path.name) - len(suffix)]
-      original = formats.suffix_of(job.scan.paths[0]).replace('.', '_')
-      jobs[row] = Job(job.scan, path.with_name(f'{stem}{original}{suffix}'))
-  return jobs
+  return [  # a series gets a folder of its own if others lie in its own
+    job._replace(target=job.target / 'dicom') if job.target in inner else job
+    for job in jobs
+  ]

@@ -12,7 +12,7 @@ from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
 # A slice with a smaller share of head, its very top say, is not scored.
-_SHOWN = 0.01
+SHOWN = 0.01
 
 
 def check_patients(
@@ -114,7 +114,7 @@ def open_pairs(
   names = {
     first.name
     for first, second in _match(a.slices, b.slices)
-    if max(first.foreground, second.foreground) >= _SHOWN
+    if max(first.foreground, second.foreground) >= SHOWN
     and (first.plane is None or first.name.rsplit(' ', 2)[0] not in astray)
   }
   if not names:

@@ -9,12 +9,11 @@ import statistics
 
 import numpy as np
 
+from cyclegan_jax import pairs
 from cyclegan_jax import subjects as subjects_lib
 from cyclegan_jax.mri import metrics
 from cyclegan_jax.mri import references
 
-# A slice with a smaller share of head, its very top say, is not scored.
-_SHOWN = 0.01
 METHODS = {
   'translation': 'the translation',
   'untranslated': 'untranslated',
@@ -90,6 +89,7 @@ def score_alone(
     if source not in subject.images:
       continue
     given, mask = subject.images[source], subject.masks[source]
+    rows = _find_rows(mask)
     wanted = (np.asarray(quantiles[target]) + 1) / 2
     for method, image, back in (
       (
@@ -99,7 +99,6 @@ def score_alone(
       ),
       ('untranslated', given, given),
     ):
-      rows = _find_rows(mask)
       edges = [
         metrics.edge_agreement(given[row], image[row], mask[row])
         for row in rows
@@ -163,7 +162,7 @@ def _name(subject, direction, method, region):
 def _find_rows(mask):
   """Slices that show a head; if none does, those that show anything."""
   shares = mask.mean(axis=(1, 2))
-  rows = np.flatnonzero(shares >= _SHOWN)
+  rows = np.flatnonzero(shares >= pairs.SHOWN)
   return rows if len(rows) else np.flatnonzero(shares)
 
 

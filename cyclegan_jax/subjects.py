@@ -162,14 +162,16 @@ def load_pictures(
       stages[f'cycled_{domain}'] = np.empty_like(unit)
     for start in range(0, len(unit), batch_size):
       report(done, total)
-      rows = np.arange(start, min(start + batch_size, len(unit)))
-      batch = unit[np.resize(rows, batch_size), ..., None]
-      fakes = translator.generate(batch)
-      stages[f'fake_{other}'][rows] = fakes[: len(rows), ..., 0]
+      rows = slice(start, start + batch_size)
+      fakes = inference.generate_batch(
+        translator.generate, unit[rows], batch_size
+      )
+      stages[f'fake_{other}'][rows] = fakes
       if cycle:
-        back = translators[other + domain].generate(fakes)
-        stages[f'cycled_{domain}'][rows] = back[: len(rows), ..., 0]
-      done += len(rows)
+        stages[f'cycled_{domain}'][rows] = inference.generate_batch(
+          translators[other + domain].generate, fakes, batch_size
+        )
+      done += len(fakes)
     images |= {stage: (stack + 1) / 2 for stage, stack in stages.items()}
     masks[domain] = metrics.head_mask(images[domain], images[domain])
   report(total, total)

@@ -52,7 +52,7 @@ def train(
   modules = build.networks(config)
   data = build.open_data(config)
   # The run is to find its held-out scans from anywhere.
-  for name in ('train_a', 'train_b', 'test_a', 'test_b'):
+  for name in build.SOURCES:
     if config.data[name]:
       config.data[name] = os.path.abspath(config.data[name])
   workdir = pathlib.Path(workdir)

@@ -86,13 +86,11 @@ def translate(
         report=screen.report_progress(f'{count}{job.scan.name}'),
       )
     except Exception as error:
-      if len(jobs) == 1 and not isinstance(error, errors.UserError):
+      if len(jobs) == 1:
         raise
       # Whatever is wrong with one scan, the others are not to suffer.
       known = isinstance(error, errors.UserError)
       line = str(error) if known else f'{job.scan.place}: {error!r}'
-      if len(jobs) == 1:
-        raise errors.UserError(line) from None
       failed.append(line)
       screen.say(f'{count}failed: {line}')
     else:
@@ -114,7 +112,7 @@ def _translate_scan(
   # A picture's white stays white; a scan gets the other contrast's units.
   pictured = scaling.kind == 'white'
   target = scaling if pictured else model.scalings[1]
-  try:
+  with formats.naming(scan):
     fake = inference.translate_volume(
       model.generate,
       volume,
@@ -125,8 +123,6 @@ def _translate_scan(
       target=target,
       report=report,
     )
-  except errors.UserError as error:
-    raise errors.UserError(f'{scan.place}: {error}') from None
   voxels = fake.voxels
   if voxel_type == 'input' or pictured:
     voxels = _convert(voxels, volume.voxels.dtype, scan)

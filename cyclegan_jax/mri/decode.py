@@ -99,7 +99,7 @@ def decode_volume(
   Raises:
     UserError: naming the file and what is wrong with it.
   """
-  try:
+  with formats.naming(scan):
     volume = formats.read_scan(scan, index=framing.volume)
     single = not volume.measured and len(volume.voxels) == 1
     if single and not np.ptp(volume.voxels):
@@ -139,8 +139,6 @@ def decode_volume(
           )
           for number, share in enumerate(shares)
         )
-  except errors.UserError as error:
-    raise errors.UserError(_name_file(error, scan)) from None
   return {
     'slices': slices,
     'notes': [f'{scan.place}: {note}' for note in notes],
@@ -266,10 +264,3 @@ def _note_cropped(mask, resized, plane, framing):
       f'{framing.size * framing.spacing:.0f} mm: it is cropped; raise '
       'data.spacing or image_size'
     )
-
-
-def _name_file(error, scan):
-  message = str(error)
-  return (
-    message if str(scan.paths[0]) in message else f'{scan.place}: {message}'
-  )

@@ -1,5 +1,6 @@
 """Which files are scans, and what reads and writes them."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -164,6 +165,24 @@ def suffix_of(path: str | os.PathLike) -> str:
   """The suffix in lower case; '.nii.gz' is one."""
   name = os.path.basename(path).lower()
   return '.nii.gz' if name.endswith('.nii.gz') else os.path.splitext(name)[1]
+
+
+def stem_of(name: str) -> str:
+  """A name without its suffix, if that is one of a scan."""
+  suffix = suffix_of(name)
+  return name[: len(name) - len(suffix)] if suffix in MODULES else name
+
+
+@contextlib.contextmanager
+def naming(scan: Scan):
+  """A mistake found inside is told with the scan it was found in."""
+  try:
+    yield
+  except errors.UserError as error:
+    place = scan.paths[0].parent if scan.module == 'dicom' else scan.paths[0]
+    if str(place) in str(error):
+      raise
+    raise errors.UserError(f'{scan.place}: {error}') from None
 
 
 @functools.cache

@@ -49,26 +49,17 @@ def find_center(mask: np.ndarray) -> tuple[float, float]:
 
   Where nothing is true, the middle of the picture.
   """
-  center = []
-  for axis in (1, 2):
-    others = tuple({0, 1, 2} - {axis})
-    where = np.flatnonzero(mask.any(axis=others))
-    ends = (where[0], where[-1] + 1) if len(where) else (0, mask.shape[axis])
-    center.append(float(sum(ends) / 2 / mask.shape[axis]))
-  return tuple(center)
+  return tuple(
+    (first + last) / 2 / size if last else 0.5
+    for first, last, size in _find_ends(mask)
+  )
 
 
 def measure_extent(mask: np.ndarray) -> tuple[float, float]:
   """How much of rows and columns of [S, H, W] is between the first and last
   true ones, as shares.
   """
-  extent = []
-  for axis in (1, 2):
-    others = tuple({0, 1, 2} - {axis})
-    where = np.flatnonzero(mask.any(axis=others))
-    span = where[-1] + 1 - where[0] if len(where) else 0
-    extent.append(float(span / mask.shape[axis]))
-  return tuple(extent)
+  return tuple((last - first) / size for first, last, size in _find_ends(mask))
 
 
 def frame_square(shape, resized, size: int, center=(0.5, 0.5)) -> Frame:
@@ -127,6 +118,14 @@ def resize(slices: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     picture = Image.fromarray(np.ascontiguousarray(image))
     out[...] = picture.resize((columns, rows), Image.Resampling.BICUBIC)
   return resized
+
+
+def _find_ends(mask):
+  """Along rows and columns: the first that is true, past the last, and all."""
+  for axis in (1, 2):
+    where = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+    ends = (int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0)
+    yield *ends, mask.shape[axis]
 
 
 def _overlap(frame):

@@ -48,8 +48,7 @@ def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
   for path in files:
     module = formats.MODULES.get(formats.suffix_of(path))
     if module:
-      name = path.relative_to(root).as_posix()
-      name = name[: len(name) - len(formats.suffix_of(path))]
+      name = formats.stem_of(path.relative_to(root).as_posix())
       patient = patient_of(name, numbered=module == 'png')
       paths = (path, *_find_data(path))
       scans.append(
@@ -140,10 +139,7 @@ def patient_of(name: str, *, numbered: bool) -> str:
       return subject.group()
   if len(path.parts) > 1:
     return path.parts[0]
-  stem = path.name
-  suffix = formats.suffix_of(stem)
-  if suffix in formats.MODULES:
-    stem = stem[: len(stem) - len(suffix)]
+  stem = formats.stem_of(path.name)
   if numbered:
     stem = re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', stem) or stem
   return _CONTRAST.sub('', stem)
