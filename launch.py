@@ -26,6 +26,7 @@ from ml_collections import config_flags
 from cyclegan_jax import checks
 from cyclegan_jax import command_line
 from cyclegan_jax import errors
+from cyclegan_jax import host
 
 # Modes and the flags they take besides --workdir. A mode's module, of the same
 # name, is imported when it is known: JAX takes seconds to import.
@@ -77,6 +78,7 @@ def main(argv):
       checks.check_training(_CONFIG.value, workdir)
     else:
       checks.check_inference(workdir, arguments)
+    host.tune()
     module = importlib.import_module(f'cyclegan_jax.{mode}')
     getattr(module, mode)(workdir=workdir, **arguments)
   except errors.UserError as error:

@@ -10,7 +10,8 @@ _PACKAGE = _ROOT / 'cyclegan_jax'
 
 # From the bottom up: a module may import those on the lines above its own.
 _LAYERS = [
-  {'errors', 'files', 'array_types', 'convolution', 'screen', 'command_line'},
+  {'errors', 'files', 'array_types', 'forms', 'screen', 'command_line'},
+  {'convolution', 'host'},
   {'models', 'losses', 'image_pool', 'optimizers', 'pictures'},
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
   {'mri.png', 'mri.nifti', 'mri.itk', 'mri.arrays', 'mri.dicom_stack'},
