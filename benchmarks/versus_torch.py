@@ -21,11 +21,15 @@ are faster. Memory is the peak resident set of each process.
 import functools
 import json
 import math
+import pathlib
+import sys
 import zlib
 
 from absl import app
 from absl import flags
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import turns
 
@@ -98,6 +102,9 @@ def make_params(module, network, size):
 
 def ready_ours(case: str, features: int) -> turns.Turn:
   """Our side: compiled, with its weights."""
+  from cyclegan_jax import host
+
+  host.tune()
   import jax
 
   from cyclegan_jax import optimizers
@@ -124,12 +131,15 @@ def ready_ours(case: str, features: int) -> turns.Turn:
       )
     )(params=params)
   pool = functools.partial(state_lib.image_pool.create_pool, 0, (size, size, 1))
-  state = state_lib.CycleGANState(**networks, pool_a=pool(), pool_b=pool())
+  state = state_lib.CycleGANState(
+    **networks, pool_a=pool(), pool_b=pool(), averages={}
+  )
   key = jax.random.key(0)
   step = functools.partial(
     steps.train_step, weights=steps.LossWeights('lsgan', **_WEIGHTS)
   )
   step = jax.jit(step, donate_argnums=0).lower(state, batch, key).compile()
+  host.release()
   holder = [state]
   del state, networks
 
@@ -213,9 +223,7 @@ def main(argv):
     results = turns.take_turns(sides, turns=_TURNS.value)
     ours, theirs = results['ours'], results['torch']
     check_same(case, ours.outcomes, theirs.outcomes)
-    network, _, size, batch = case.rpartition(':')[0].partition(':') + (
-      case.rpartition(':')[2],
-    )
+    network, size, batch = case.split(':')
     rows.append(
       {
         'network': network,

@@ -57,6 +57,19 @@ class Data:
     }
 
 
+def keep_compiled(config: ml_collections.ConfigDict):
+  """Keeps compiled programs for the next start, where the config says.
+
+  JAX's own environment variable, JAX_COMPILATION_CACHE_DIR, wins.
+  """
+  if config.compile_cache == 'off':
+    jax.config.update('jax_enable_compilation_cache', False)
+  elif config.compile_cache or not jax.config.jax_compilation_cache_dir:
+    folder = _make_folder('compile_cache', config.compile_cache, 'compiled')
+    jax.config.update('jax_compilation_cache_dir', str(folder))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
 def open_data(config: ml_collections.ConfigDict) -> Data:
   """Opens the scans of a config, or makes the simulated heads.
 
@@ -180,6 +193,7 @@ def create_state(
       tx=tx,
       image_shape=(size, size, 1),
       pool_size=config.pool_size,
+      averaged=config.ema_decay > 0,
     )
 
   return create
@@ -191,7 +205,14 @@ def train_step(config: ml_collections.ConfigDict) -> Callable:
 
   def step(state, batch, key, *, axis_name=None):
     return steps.train_step(
-      state, batch, key, weights=weights, axis_name=axis_name
+      state,
+      batch,
+      key,
+      weights=weights,
+      axis_name=axis_name,
+      parts=config.accumulate_steps,
+      remat=config.remat,
+      ema_decay=config.ema_decay,
     )
 
   return step
@@ -203,7 +224,7 @@ def _generator(config):
   if fields.get('levels') == 0:
     twos = (config.image_size & -config.image_size).bit_length() - 1
     fields['levels'] = min(twos, 8)
-  module = _GENERATORS[network](**fields)
+  module = _GENERATORS[network](**fields, dtype=config.compute_dtype)
   try:
     if network == 'unet' and module.levels < 2:
       raise ValueError(
@@ -217,7 +238,9 @@ def _generator(config):
 
 
 def _discriminator(config):
-  module = models.PatchDiscriminator(**config.discriminator)
+  module = models.PatchDiscriminator(
+    **config.discriminator, dtype=config.compute_dtype
+  )
   # Every strided layer halves, the two others take one pixel each.
   smallest = 3 * 2**module.layers
   if config.image_size < smallest:
@@ -230,15 +253,20 @@ def _discriminator(config):
 
 
 def _cache(config) -> pathlib.Path:
-  cache = config.data.cache or os.path.join(
-    os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'cyclegan_jax'
-  )
-  path = pathlib.Path(cache).expanduser()
+  return _make_folder('data.cache', config.data.cache)
+
+
+def _make_folder(field, chosen, *names) -> pathlib.Path:
+  """The folder that a field names, or one in the user's cache folder."""
+  cache = os.environ.get('XDG_CACHE_HOME', '~/.cache')
+  path = pathlib.Path(
+    chosen or os.path.join(cache, 'cyclegan_jax', *names)
+  ).expanduser()
   try:
     path.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise errors.UserError(
-      f'data.cache: {path} cannot be made a folder: {error.strerror}'
+      f'{field}: {path} cannot be made a folder: {error.strerror}'
     ) from None
   return path
 

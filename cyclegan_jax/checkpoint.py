@@ -90,6 +90,9 @@ def restore(
   return like.replace(
     **{name: items[name] for name in state_lib.NETWORKS},
     **{f'pool_{domain}': pool for domain, pool in pools.items()},
+    averages={
+      name: items[f'average_{name}']['params'] for name in like.averages
+    },
   )
 
 
@@ -109,7 +112,7 @@ def read_meta(path: pathlib.Path) -> dict:
 
 
 def restore_generator(path: pathlib.Path, direction: str, like):
-  """The parameters of one generator, on the host.
+  """The parameters of one generator, on the host: the averages if it has any.
 
   Args:
     path: of the checkpoint, written on any number of devices.
@@ -117,9 +120,12 @@ def restore_generator(path: pathlib.Path, direction: str, like):
     like: a tree of shapes and types.
   """
   host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
+  item = path / f'average_gen_{direction}'
+  if not item.exists():
+    item = path / f'gen_{direction}'
   with ocp.PyTreeCheckpointer() as checkpointer:
     restored = checkpointer.restore(
-      path / f'gen_{direction}',
+      item,
       args=ocp.args.PyTreeRestore(
         item={'params': like},
         restore_args={'params': host},
@@ -130,8 +136,14 @@ def restore_generator(path: pathlib.Path, direction: str, like):
 
 
 def _trees(state):
-  """The items of a state; pools of size 0, which Orbax refuses, have none."""
+  """The items of a state.
+
+  Pools of size 0, which Orbax refuses, have none; nor have averages that are
+  not kept.
+  """
   trees = {name: getattr(state, name) for name in state_lib.NETWORKS}
   if state.pool_a.images.size:
     trees['pools'] = {'a': state.pool_a, 'b': state.pool_b}
+  for name, params in state.averages.items():
+    trees[f'average_{name}'] = {'params': params}
   return trees

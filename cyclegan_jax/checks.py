@@ -18,6 +18,9 @@ RESUMABLE = (
   'decay_epochs',
   'max_steps',
   'parallel',
+  'accumulate_steps',
+  'remat',
+  'compile_cache',
   'domains',
   'log_every_steps',
   'sample_every_steps',
@@ -35,6 +38,7 @@ RESUMABLE = (
 _POSITIVE = (
   'num_epochs',
   'batch_size',
+  'accumulate_steps',
   'image_size',
   'data.threads',
   'data.spacing',
@@ -63,6 +67,7 @@ _NOT_NEGATIVE = (
   'optimizer.learning_rate',
 )
 _SHARES = (
+  'ema_decay',
   'data.min_foreground',
   'generator.dropout',
   'optimizer.beta1',
@@ -71,6 +76,7 @@ _SHARES = (
 _INTENSITIES = ('percentile', 'zscore', 'minmax', 'window')
 _CHOICES = {
   'parallel': ('pmap', 'shard_map'),
+  'compute_dtype': ('float32', 'bfloat16'),
   'loss.kind': ('bce', 'lsgan'),
   'data.intensity_a': _INTENSITIES,
   'data.intensity_b': _INTENSITIES,

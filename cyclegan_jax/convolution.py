@@ -156,8 +156,9 @@ class Conv(nn.Module):
   def __call__(self, images):
     shape = (self.kernel_size,) * 2 + (images.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
+    kernel = kernel.astype(images.dtype)
     images = conv(images, kernel, self.stride, self.padding)
-    return images + _bias(self) if self.use_bias else images
+    return images + _bias(self, images.dtype) if self.use_bias else images
 
 
 class ConvTranspose(nn.Module):
@@ -174,10 +175,13 @@ class ConvTranspose(nn.Module):
   def __call__(self, images):
     shape = (self.kernel_size,) * 2 + (self.features, images.shape[-1])
     kernel = self.param('kernel', self.kernel_init, shape)
+    kernel = kernel.astype(images.dtype)
     images = conv_transpose(images, kernel, self.stride, self.padding)
-    return images + _bias(self) if self.use_bias else images
+    return images + _bias(self, images.dtype) if self.use_bias else images
 
 
-def _bias(layer):
+def _bias(layer, dtype):
   bias = layer.param('bias', nn.initializers.zeros, (layer.features,))
-  return bias.reshape(1, 1, 1, -1)  # the suite raises on rank promotion
+  return bias.astype(dtype).reshape(
+    1, 1, 1, -1
+  )  # the suite raises on rank promotion

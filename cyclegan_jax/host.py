@@ -48,6 +48,14 @@ def release():
     trim(0)
 
 
+def memory() -> int | None:
+  """Bytes of main memory of this machine; None where it cannot be told."""
+  try:
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  except (ValueError, OSError):
+    return None
+
+
 def _find(name):
   """A function of glibc, or None where the C library is another."""
   try:

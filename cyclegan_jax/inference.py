@@ -88,7 +88,12 @@ def load_translators(
     UserError: if it is of an older version.
   """
   meta = checkpoint.read_meta(path)
-  config = ml_collections.ConfigDict(meta['config'])
+  # Fields that older runs lack; translation is in float32, whatever training
+  # was in.
+  config = ml_collections.ConfigDict(
+    {'compile_cache': ''} | meta['config'] | {'compute_dtype': 'float32'}
+  )
+  build.keep_compiled(config)
   if 'intensities' not in meta:
     raise errors.UserError(
       f'{path} was written by an older version, which did not note what '

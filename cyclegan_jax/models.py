@@ -7,11 +7,10 @@ kernels and zero biases, as both reference implementations do.
 import functools
 
 from flax import linen as nn
-import jax
-from jax import lax
 import jax.numpy as jnp
 
 from cyclegan_jax import convolution
+from cyclegan_jax import normalisation
 
 
 class UNet(nn.Module):
@@ -33,6 +32,7 @@ class UNet(nn.Module):
       a normalisation then have no bias, as in the tutorial.
     norm_innermost: whether the innermost level is normalised. Where its map is
       1 x 1 that erases it: its weights would never learn.
+    dtype: as in `ResNet`.
   """
 
   channels: int = 1
@@ -43,6 +43,7 @@ class UNet(nn.Module):
   skip_leak: float = 0.0
   affine: bool = False
   norm_innermost: bool = False
+  dtype: str | None = None
 
   @property
   def halvings(self):
@@ -62,10 +63,10 @@ class UNet(nn.Module):
     check_sides(images.shape[1:3], self.levels)
     widths = [self.features * min(2**i, 8) for i in range(self.levels)]
     layer = dict(kernel_size=4, stride=2, padding=1)
-    norm = functools.partial(_InstanceNorm, affine=self.affine)
+    norm = functools.partial(normalisation.InstanceNorm, affine=self.affine)
 
     skips = []
-    features = images
+    features = images.astype(self.dtype or images.dtype)
     for level, width in enumerate(widths):
       innermost = level == self.levels - 1
       normalised = self.norm_innermost if innermost else level > 0
@@ -89,9 +90,8 @@ class UNet(nn.Module):
       if self.levels - 2 - level < 3:
         features = nn.Dropout(self.dropout, deterministic=not train)(features)
       features = jnp.concatenate([skips.pop(), nn.relu(features)], axis=-1)
-    return jnp.tanh(
-      convolution.ConvTranspose(self.channels, name='out', **layer)(features)
-    )
+    out = convolution.ConvTranspose(self.channels, name='out', **layer)
+    return jnp.tanh(out(features).astype(images.dtype))
 
 
 class ResNet(nn.Module):
@@ -105,11 +105,14 @@ class ResNet(nn.Module):
     channels: of the images, in and out.
     features: width at full resolution; the blocks have four times that.
     blocks: residual blocks: 9 from 256 pixels on, 6 below.
+    dtype: in which convolutions are computed; None: that of the images, as
+      parameters, statistics of normalisations and results are in any case.
   """
 
   channels: int = 1
   features: int = 64
   blocks: int = 9
+  dtype: str | None = None
 
   halvings = 2
 
@@ -126,14 +129,15 @@ class ResNet(nn.Module):
     """
     del train
     check_sides(images.shape[1:3], self.halvings)
-    norm = functools.partial(_InstanceNorm, affine=False)
+    norm = functools.partial(normalisation.InstanceNorm, affine=False)
     halving = dict(kernel_size=3, stride=2, padding=1, use_bias=False)
 
     def wide(width, inputs, **kwargs):  # kernel 7 at full resolution
       padded = _reflect(inputs, 3)
       return convolution.Conv(width, kernel_size=7, **kwargs)(padded)
 
-    features = wide(self.features, images, use_bias=False, name='in')
+    features = images.astype(self.dtype or images.dtype)
+    features = wide(self.features, features, use_bias=False, name='in')
     features = nn.relu(norm(name='in_norm')(features))
     for i in (1, 2):
       width = self.features * 2**i
@@ -147,7 +151,8 @@ class ResNet(nn.Module):
         features
       )
       features = nn.relu(norm(name=f'up_norm_{i}')(features))
-    return jnp.tanh(wide(self.channels, features, name='out'))
+    features = wide(self.channels, features, name='out')
+    return jnp.tanh(features.astype(images.dtype))
 
 
 class _ResidualBlock(nn.Module):
@@ -158,7 +163,7 @@ class _ResidualBlock(nn.Module):
     layer = functools.partial(
       convolution.Conv, features.shape[-1], kernel_size=3, use_bias=False
     )
-    norm = functools.partial(_InstanceNorm, affine=False)
+    norm = functools.partial(normalisation.InstanceNorm, affine=False)
     features = layer(name='conv_0')(_reflect(features, 1))
     features = nn.relu(norm(name='norm_0')(features))
     features = layer(name='conv_1')(_reflect(features, 1))
@@ -175,12 +180,14 @@ class PatchDiscriminator(nn.Module):
     layers: strided layers before the two of stride 1.
     leak: slope of the leaky ReLU (0.3 in the TensorFlow tutorial).
     affine: as in `UNet`.
+    dtype: as in `ResNet`.
   """
 
   features: int = 64
   layers: int = 3
   leak: float = 0.2
   affine: bool = False
+  dtype: str | None = None
 
   @nn.compact
   def __call__(self, images):
@@ -188,7 +195,7 @@ class PatchDiscriminator(nn.Module):
     layer = functools.partial(convolution.Conv, kernel_size=4, padding=1)
     features = layer(
       self.features, stride=2, use_bias=not self.affine, name='conv_0'
-    )(images)
+    )(images.astype(self.dtype or images.dtype))
     features = nn.leaky_relu(features, self.leak)
     for i in range(1, self.layers + 1):
       width = self.features * min(2**i, 8)
@@ -196,9 +203,11 @@ class PatchDiscriminator(nn.Module):
       features = layer(width, stride=stride, use_bias=False, name=f'conv_{i}')(
         features
       )
-      features = _InstanceNorm(name=f'norm_{i}', affine=self.affine)(features)
+      features = normalisation.InstanceNorm(
+        name=f'norm_{i}', affine=self.affine
+      )(features)
       features = nn.leaky_relu(features, self.leak)
-    return layer(1, name='out')(features)
+    return layer(1, name='out')(features).astype(images.dtype)
 
 
 def check_sides(sides, halvings: int):
@@ -225,68 +234,6 @@ def check_sides(sides, halvings: int):
     f'{" x ".join(map(str, sides))} does not divide by 2^{halvings}; '
     f'nearest {nearest}'
   )
-
-
-class _InstanceNorm(nn.Module):
-  """`normalise`, and if `affine` a learned scale and offset per channel."""
-
-  affine: bool
-
-  @nn.compact
-  def __call__(self, features):
-    features = normalise(features)
-    if not self.affine:
-      return features
-    shape = features.shape[-1:]
-    scale = self.param('scale', _near_one, shape)
-    bias = self.param('bias', nn.initializers.zeros, shape)
-    return features * scale.reshape(1, 1, 1, -1) + bias.reshape(1, 1, 1, -1)
-
-
-# Both references use 1e-5; it is also the floor that keeps a blank image from
-# being amplified.
-_EPSILON = 1e-5
-
-
-@jax.custom_vjp
-def normalise(features):
-  """Instance normalisation: every channel of every image by itself.
-
-  Ulyanov et al. 2016, "Instance Normalization: The Missing Ingredient for Fast
-  Stylization". The two-pass variance does not cancel. The gradient is the
-  closed form in the result, so that nothing else is kept for it.
-
-  Args:
-    features: [B, H, W, C].
-
-  Returns:
-    The same shape, of mean 0 and variance 1 (less where it is below 1e-5).
-  """
-  return _normalise_forward(features)[0]
-
-
-def _normalise_forward(features):
-  mean = jnp.mean(features, axis=(1, 2), keepdims=True)
-  centred = features - mean
-  variance = jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True)
-  inverse = lax.rsqrt(variance + _EPSILON)
-  result = centred * inverse
-  return result, (result, inverse)
-
-
-def _normalise_backward(residuals, cotangent):
-  result, inverse = residuals
-  axes = dict(axis=(1, 2), keepdims=True)
-  parallel = jnp.mean(cotangent * result, **axes)
-  mean = jnp.mean(cotangent, **axes)
-  return (inverse * (cotangent - mean - result * parallel),)
-
-
-normalise.defvjp(_normalise_forward, _normalise_backward)
-
-
-def _near_one(key, shape, dtype=jnp.float32):
-  return 1 + nn.initializers.normal(0.02)(key, shape, dtype)
 
 
 def _reflect(images, margin):

@@ -4,6 +4,8 @@ A generator is named by its direction, a discriminator by the domain it judges:
 `gen_ab`, `gen_ba`, `disc_a`, `disc_b` are the G, F, D_X and D_Y of the paper.
 """
 
+from typing import Any
+
 from flax import linen as nn
 from flax import struct
 from flax.training import train_state
@@ -18,7 +20,11 @@ NETWORKS = ('gen_ab', 'gen_ba', 'disc_a', 'disc_b')
 
 
 class CycleGANState(struct.PyTreeNode):
-  """Four networks with their optimizers, and the past fakes of each domain."""
+  """Four networks with their optimizers, and the past fakes of each domain.
+
+  `averages` holds running averages of the generators' parameters by name, or
+  nothing: they translate in place of the newest ones where they are kept.
+  """
 
   gen_ab: train_state.TrainState
   gen_ba: train_state.TrainState
@@ -26,6 +32,7 @@ class CycleGANState(struct.PyTreeNode):
   disc_b: train_state.TrainState
   pool_a: image_pool.ImagePool
   pool_b: image_pool.ImagePool
+  averages: Any  # {'gen_ab', 'gen_ba'} or {}
 
   @property
   def step(self) -> array_types.Scalar:
@@ -44,6 +51,22 @@ class CycleGANState(struct.PyTreeNode):
     }
     return self.replace(**networks, **changes)
 
+  def average(self, decay: float) -> 'CycleGANState':
+    """Moves the averages towards the parameters of now.
+
+    avg <- d avg + (1 - d) now, d = min(decay, (1 + t) / (10 + t)) after update
+    t: at first it is quick to forget the random start. Yazici et al. 2019, "The
+    Unusual Effectiveness of Averaging in GAN Training", section 3.2; the
+    warm-up is TensorFlow's.
+    """
+    decay = jnp.minimum(decay, (1 + self.step) / (10 + self.step))
+    now = self.params(*self.averages)
+    return self.replace(
+      averages=jax.tree.map(
+        lambda old, new: decay * old + (1 - decay) * new, self.averages, now
+      )
+    )
+
 
 def create_state(
   key: array_types.Key,
@@ -53,6 +76,7 @@ def create_state(
   tx: optax.GradientTransformation,
   image_shape: tuple[int, int, int],
   pool_size: int,
+  averaged: bool = False,
 ) -> CycleGANState:
   """A fresh state; every network starts from a key of its own.
 
@@ -66,6 +90,7 @@ def create_state(
     tx: the optimizer of all four.
     image_shape: [H, W, C] in training.
     pool_size: past fakes kept for each domain.
+    averaged: whether averages of the generators are kept.
   """
   images = jnp.zeros((1, *image_shape))
 
@@ -76,9 +101,15 @@ def create_state(
 
   modules = (generator, generator, discriminator, discriminator)
   keys = jax.random.split(key, len(NETWORKS))
-  networks = map(create, modules, keys)
+  networks = dict(zip(NETWORKS, map(create, modules, keys), strict=True))
+  averages = {
+    name: network.params
+    for name, network in networks.items()
+    if averaged and name.startswith('gen')
+  }
   return CycleGANState(
-    **dict(zip(NETWORKS, networks, strict=True)),
+    **networks,
+    averages=averages,
     pool_a=image_pool.create_pool(pool_size, image_shape),
     pool_b=image_pool.create_pool(pool_size, image_shape),
   )

@@ -40,6 +40,9 @@ def train_step(
   *,
   weights: LossWeights,
   axis_name: str | None = None,
+  parts: int = 1,
+  remat: bool = False,
+  ema_decay: float = 0.0,
 ) -> tuple[state_lib.CycleGANState, array_types.Metrics]:
   """Updates both generators, then both discriminators on the same fakes.
 
@@ -49,6 +52,12 @@ def train_step(
     key: of the run; what a step draws is derived from it and `state.step`.
     weights: of the losses.
     axis_name: of the devices that share a global batch, if any.
+    parts: into which the batch is divided, one after the other in memory; the
+      gradient is the mean over all.
+    remat: whether to make a generator's activations again for its gradient
+      instead of keeping them (Chen et al. 2016, "Training Deep Nets with
+      Sublinear Memory Cost").
+    ema_decay: of the running averages of the generators; 0: `state` has none.
 
   Returns:
     The state after the update, and its metrics: totals and single terms, the
@@ -58,21 +67,62 @@ def train_step(
   if axis_name is not None:  # every device masks its own images
     dropout_key = jax.random.fold_in(dropout_key, lax.axis_index(axis_name))
 
-  gen_grads, (fakes, gen_metrics) = jax.grad(generator_loss, has_aux=True)(
-    state.params('gen_ab', 'gen_ba'), state, batch, weights, dropout_key
+  def generators(params, batch, key):
+    return generator_loss(params, state, batch, weights, key, remat=remat)
+
+  def discriminators(params, images):
+    return discriminator_loss(params, state, *images, weights)
+
+  gen_grads, (fakes, gen_metrics) = _gradient(
+    generators, state.params('gen_ab', 'gen_ba'), batch, parts, dropout_key
   )
   pools, past_fakes = refresh_pools(state, fakes, pool_key, axis_name)
-  disc_grads, disc_metrics = jax.grad(discriminator_loss, has_aux=True)(
-    state.params('disc_a', 'disc_b'), state, batch, past_fakes, weights
+  disc_grads, (_, disc_metrics) = _gradient(
+    discriminators, state.params('disc_a', 'disc_b'), (batch, past_fakes), parts
   )
 
   grads, metrics = gen_grads | disc_grads, gen_metrics | disc_metrics
   if axis_name is not None:
     grads, metrics = lax.pmean((grads, metrics), axis_name)
-  return state.apply_gradients(grads, **pools), metrics
+  state = state.apply_gradients(grads, **pools)
+  return state.average(ema_decay) if ema_decay else state, metrics
 
 
-def generator_loss(params, state, batch, weights, key):
+def _gradient(loss, params, images, parts, key=None):
+  """Gradient and aux of `loss`, the mean over equal parts of the images.
+
+  Args:
+    loss: of (params, images), and of a key if there is one, with aux (images,
+      metrics).
+    params: what is differentiated.
+    images: a tree of [B, H, W, C].
+    parts: how many.
+    key: if the loss draws.
+
+  Returns:
+    The gradient, and as aux the images [B, H, W, C] and the mean metrics.
+  """
+  keys = () if key is None else (key,)
+  gradient = jax.grad(loss, has_aux=True)
+  if parts == 1:
+    return gradient(params, images, *keys)
+
+  def add(total, part):
+    grads, aux = gradient(params, *part)
+    return jax.tree.map(jnp.add, total, grads), aux
+
+  split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), images)
+  keys = tuple(jax.random.split(key, parts) for key in keys)
+  total, (made, metrics) = lax.scan(
+    add, jax.tree.map(jnp.zeros_like, params), (split, *keys)
+  )
+  return jax.tree.map(lambda x: x / parts, total), (
+    jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), made),
+    jax.tree.map(jnp.mean, metrics),
+  )
+
+
+def generator_loss(params, state, batch, weights, key, *, remat=False):
   """What both generators minimise.
 
   The reported totals are each generator's own: its adversarial loss, both cycle
@@ -85,6 +135,7 @@ def generator_loss(params, state, batch, weights, key):
     batch: as in `train_step`.
     weights: likewise.
     key: for dropout.
+    remat: as in `train_step`.
 
   Returns:
     The loss, and as aux the fakes {'a', 'b'} and the metrics.
@@ -92,9 +143,13 @@ def generator_loss(params, state, batch, weights, key):
   keys = iter(jax.random.split(key, 4))
 
   def generate(name, images):
-    return getattr(state, name).apply_fn(
-      {'params': params[name]}, images, train=True, rngs={'dropout': next(keys)}
-    )
+    def apply(params, images, key):
+      return getattr(state, name).apply_fn(
+        {'params': params}, images, train=True, rngs={'dropout': key}
+      )
+
+    apply = jax.checkpoint(apply) if remat else apply
+    return apply(params[name], images, next(keys))
 
   def translate(name, source, target):
     """Fakes of `source`; and `target` mapped, if anything depends on it."""
@@ -137,7 +192,7 @@ def discriminator_loss(params, state, batch, past_fakes, weights):
     weights: as in `train_step`.
 
   Returns:
-    The loss, and as aux the metrics.
+    The loss, and as aux no images and the metrics.
   """
 
   def judge(domain):
@@ -151,7 +206,7 @@ def discriminator_loss(params, state, batch, past_fakes, weights):
     )
 
   metrics = {f'discriminator_{domain}': judge(domain) for domain in 'ab'}
-  return sum(metrics.values()), metrics
+  return sum(metrics.values()), ({}, metrics)
 
 
 def refresh_pools(state, fakes, key, axis_name):
@@ -183,8 +238,8 @@ def translate(
 ) -> dict[str, array_types.Images]:
   """{'fake_a', 'fake_b'} of a batch, each [B, H, W, C], without dropout."""
   return {
-    'fake_b': generate(state.gen_ab, batch['a']),
-    'fake_a': generate(state.gen_ba, batch['b']),
+    'fake_b': generate(state, 'gen_ab', batch['a']),
+    'fake_a': generate(state, 'gen_ba', batch['b']),
   }
 
 
@@ -194,14 +249,17 @@ def reconstruct(
   """As `translate`, and the round trips {'cycled_a', 'cycled_b'}."""
   fakes = translate(state, batch)
   return fakes | {
-    'cycled_a': generate(state.gen_ba, fakes['fake_b']),
-    'cycled_b': generate(state.gen_ab, fakes['fake_a']),
+    'cycled_a': generate(state, 'gen_ba', fakes['fake_b']),
+    'cycled_b': generate(state, 'gen_ab', fakes['fake_a']),
   }
 
 
-def generate(generator, images: array_types.Images) -> array_types.Images:
-  """Images [B, H, W, C] translated by a generator's TrainState."""
-  return generator.apply_fn({'params': generator.params}, images)
+def generate(
+  state: state_lib.CycleGANState, name: str, images: array_types.Images
+) -> array_types.Images:
+  """Images [B, H, W, C] translated by the generator of that name."""
+  params = state.averages.get(name, getattr(state, name).params)
+  return getattr(state, name).apply_fn({'params': params}, images)
 
 
 def _verdict(params, discriminator, fakes, kind):

@@ -1,8 +1,6 @@
 """Training: the order of things."""
 
-from collections.abc import Callable
 import contextlib
-import dataclasses
 import os
 import pathlib
 import signal
@@ -17,6 +15,7 @@ from cyclegan_jax import checkpoint
 from cyclegan_jax import data as data_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax import host
 from cyclegan_jax import logbook as logbook_lib
 from cyclegan_jax import parallel
 from cyclegan_jax import pictures
@@ -24,11 +23,13 @@ from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 from cyclegan_jax import summary
-from cyclegan_jax.mri import metrics as image_metrics
-from cyclegan_jax.mri import slices
+from cyclegan_jax import validation
 
-_EVAL_BATCH = 4
-_SAMPLES = 4
+_LESS_MEMORY = (
+  'try --config.remat=True, a larger --config.accumulate_steps, '
+  '--config.compute_dtype=bfloat16 on an accelerator, or a smaller '
+  '--config.batch_size, --config.image_size or --config.generator.features'
+)
 
 
 def train(
@@ -48,7 +49,8 @@ def train(
     errors.Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
     FloatingPointError: if a loss is not finite.
   """
-  parallel.check_batch_size(config.batch_size)
+  parallel.check_batch_size(config.batch_size, config.accumulate_steps)
+  build.keep_compiled(config)
   modules = build.networks(config)
   data = build.open_data(config)
   # The run is to find its held-out scans from anywhere.
@@ -65,9 +67,7 @@ def train(
   state = parallel.create_replicated(
     build.create_state(config, modules, schedule)
   )
-  train_step = parallel.data_parallel(
-    build.train_step(config), kind=config.parallel
-  )
+  key = parallel.replicate(jax.random.key(config.seed + 1))  # not the weights'
   reconstruct = jax.jit(steps.reconstruct)
   translate = jax.jit(steps.translate)
   batches = iter(
@@ -107,6 +107,7 @@ def train(
     checkpoints.close()
     return state
 
+  train_step = _compile_step(config, state, key)
   logbook = logbook_lib.Logbook(
     workdir,
     start=start,
@@ -130,15 +131,20 @@ def train(
     }
     checkpoint.save(checkpoints, state, batches, meta)
 
-  samples = _sample_batch(config, data)
-  key = jax.random.key(config.seed + 1)  # not the key of the weights
+  samples = validation.draw_batch(data, image_size=config.image_size)
   with (
+    _explain_memory(),
     _listen_for_signals() as stopped,
     contextlib.closing(checkpoints),
     contextlib.closing(logbook),
   ):
     for step in range(start, num_steps):
-      state, metrics = train_step(state, parallel.shard(next(batches)), key)
+      # The host runs ahead of the devices, with the next batches on them, until
+      # the logbook wants to know something.
+      batch = parallel.shard(next(batches))
+      with jax.transfer_guard('disallow'):
+        state, metrics = train_step(state, batch, key)
+      parallel.throttle(metrics)
       done = step + 1
       last = done == num_steps
       logbook.record(done, metrics)
@@ -149,7 +155,7 @@ def train(
         )
       evaluation_due = is_due(done, config.evaluate_every_steps)
       if data.pairs and (last or evaluation_due):
-        scores = validate(state, data.pairs, translate)
+        scores = validation.validate(state, data.pairs, translate)
         logbook.evaluation(done, scores, final=not evaluation_due)
       if last or stopped() or is_due(done, config.checkpoint_every_steps):
         save(state)
@@ -162,61 +168,43 @@ def train(
   return state
 
 
+def _compile_step(config, state, key):
+  """The step of a run, compiled; says what memory it takes."""
+  shape = (config.batch_size, config.image_size, config.image_size, 1)
+  batch = parallel.shard(
+    {domain: np.zeros(shape, np.float32) for domain in 'ab'}
+  )
+  step = parallel.data_parallel(build.train_step(config), kind=config.parallel)
+  screen.say('compiling; a later start with the same sizes is quicker')
+  with _explain_memory():
+    compiled = step.lower(state, batch, key).compile()
+  host.release()
+  needed, size = parallel.memory_needed(compiled), parallel.memory_of_device()
+  fits = not size or needed < size
+  screen.say(
+    f'memory: a step takes {needed / 2**30:.1f} GiB'
+    + (f' of {size / 2**30:.1f} GiB' if size else '')
+    + ('' if fits else f'; it does not fit: {_LESS_MEMORY}')
+  )
+  return compiled
+
+
+@contextlib.contextmanager
+def _explain_memory():
+  """Within, a device that runs out of memory is a mistake with a way out."""
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    raise errors.UserError(
+      f'the device has too little memory for a step; {_LESS_MEMORY}'
+    ) from None
+
+
 def is_due(step: int, every: int) -> bool:
   """Whether something done every so many steps is due after `step`."""
   return step % every == 0
-
-
-def validate(
-  state: state_lib.CycleGANState,
-  pairs: dict[str, slices.SliceSet],
-  translate: Callable,
-) -> dict[str, float]:
-  """Scores translations of held-out pairs against the truth, in the head.
-
-  Args:
-    state: whose generators translate.
-    pairs: slices of domain a and b with the same names.
-    translate: `steps.translate`, compiled.
-
-  Returns:
-    Means over slices: psnr_ab, ssim_ab, psnr_ba, ssim_ba, and psnr_unchanged,
-    ssim_unchanged of the untranslated input (the same in both directions).
-  """
-  scores = {}
-  for batch in data_lib.eval_batches(pairs, batch_size=_EVAL_BATCH):
-    valid = batch.pop('mask')
-    images = batch | jax.device_get(translate(state, batch))
-    for row in np.flatnonzero(valid):
-      pictures_01 = {k: (v[row, ..., 0] + 1) / 2 for k, v in images.items()}
-      a, b = pictures_01['a'], pictures_01['b']
-      mask = image_metrics.head_mask(a, b)
-      if not mask.any():
-        continue
-      for name, truth, image in (
-        ('ab', b, pictures_01['fake_b']),
-        ('ba', a, pictures_01['fake_a']),
-        ('unchanged', b, a),
-      ):
-        for metric in (image_metrics.psnr, image_metrics.ssim):
-          scores.setdefault(f'{metric.__name__}_{name}', []).append(
-            metric(truth, image, mask)
-          )
-  return {name: float(np.mean(values)) for name, values in scores.items()}
-
-
-def _sample_batch(config, data):
-  """A few images of each domain for the sample grids: held-out ones if any."""
-  spread = {}
-  for domain, slices_ in (data.pairs or data.train).items():
-    rows = np.linspace(0, len(slices_) - 1, _SAMPLES + 2)[1:-1].astype(int)
-    chosen = tuple(slices_.slices[row] for row in rows)
-    spread[domain] = dataclasses.replace(slices_, slices=chosen)
-  batch = next(data_lib.eval_batches(spread, batch_size=_SAMPLES))
-  del batch['mask']
-  margin = (batch['a'].shape[1] - config.image_size) // 2
-  inner = slice(margin, margin + config.image_size)
-  return {domain: images[:, inner, inner] for domain, images in batch.items()}
 
 
 def _check_same_data(data, saved, workdir):

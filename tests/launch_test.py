@@ -24,11 +24,14 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def launch(environment, cache):
-  def run(*args, devices=1):
+  def run(*args, devices=1, kept=True):
+    variables = environment(devices, XDG_CACHE_HOME=cache)
+    if not kept:  # the tests' own cache of compiled programs
+      del variables['JAX_COMPILATION_CACHE_DIR']
     return subprocess.run(
       command(*args),
       cwd=_ROOT,
-      env=environment(devices, XDG_CACHE_HOME=cache),
+      env=variables,
       capture_output=True,
       text=True,
       check=False,
@@ -191,3 +194,23 @@ def test_two_devices_train(launch, tmp_path):
   )
   assert result.returncode == 0, result.stderr
   assert '2 x cpu' in result.stdout
+
+
+def test_compiled_programs_are_kept_for_the_next_start(launch, tmp_path):
+  def start(name, *args):
+    result = launch(
+      _SMOKE,
+      f'--workdir={tmp_path / name}',
+      '--config.max_steps=1',
+      *args,
+      kept=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return set(folder.rglob('*')) if folder.exists() else set()
+
+  folder = tmp_path / 'compiled'
+  assert not start('off', '--config.compile_cache=off')
+  here = f'--config.compile_cache={folder}'
+  kept = start('first', here)
+  assert len(kept) >= 3, 'the state, the step and the pictures'
+  assert start('second', here) == kept

@@ -116,3 +116,22 @@ def test_a_batch_that_does_not_divide_is_refused_with_both_numbers():
 def test_an_unknown_kind_is_named():
   with pytest.raises(ValueError, match="'jit': one of pmap, shard_map"):
     parallel.data_parallel(step, kind='jit')
+
+
+def test_a_batch_must_divide_into_parts_on_every_device():
+  parallel.check_batch_size(8, parts=2)
+  with pytest.raises(errors.UserError, match=r'2 accumulate_steps.*=16'):
+    parallel.check_batch_size(12, parts=2)
+
+
+def test_memory_needed_is_what_a_program_holds():
+  """A donated megabyte, and two of temporaries at least."""
+  images = jax.ShapeDtypeStruct((256, 1024), np.float32)
+
+  def product(images):
+    return jax.numpy.tanh(images @ images.T) @ images
+
+  compiled = jax.jit(product, donate_argnums=0).lower(images).compile()
+  needed = parallel.memory_needed(compiled) / 2**20
+  assert 1 <= needed < 4
+  assert parallel.memory_of_device() > 2**28

@@ -177,6 +177,100 @@ def test_reconstruct_names_and_shapes(tracked, batch):
   chex.assert_shape(list(images.values()), (2, 16, 16, 1))
   chex.assert_trees_all_close(
     images['cycled_a'],
-    steps.generate(state.gen_ba, steps.generate(state.gen_ab, batch['a'])),
+    steps.generate(
+      state, 'gen_ba', steps.generate(state, 'gen_ab', batch['a'])
+    ),
     atol=1e-5,
   )
+
+
+def update(batch, changes=None, count=2, **options):
+  """The state and metrics after a few steps with some option."""
+  step = jax.jit(
+    functools.partial(
+      steps.train_step,
+      weights=steps.LossWeights('lsgan', 10.0, 5.0, 0.5),
+      **options,
+    )
+  )
+  state = create(pool_size=3, **changes or {})
+  for _ in range(count):
+    state, metrics = step(state, batch, jax.random.key(0))
+  return state, metrics
+
+
+@pytest.fixture(scope='module')
+def plain(batch):
+  return update(batch)
+
+
+@pytest.mark.parametrize('options', [{'parts': 2}, {'remat': True}])
+def test_what_saves_memory_changes_nothing(batch, plain, options):
+  """Not the parameters, not the pools, not the metrics."""
+  state, metrics = update(batch, **options)
+  expected, expected_metrics = plain
+  chex.assert_trees_all_close(metrics, expected_metrics, rtol=1e-4)
+  for name in state_lib.NETWORKS:
+    chex.assert_trees_all_close(
+      getattr(state, name).params,
+      getattr(expected, name).params,
+      rtol=1e-4,
+      atol=1e-6,
+    )
+  chex.assert_trees_all_close(state.pool_a, expected.pool_a, atol=1e-5)
+
+
+def test_remat_draws_the_same_dropout_again(batch):
+  dropout = dict(generator=models.UNet(features=4, levels=2, dropout=0.5))
+  (one, _), (other, _) = (
+    update(batch, dropout, remat=remat) for remat in (False, True)
+  )
+  chex.assert_trees_all_close(
+    one.gen_ab.params, other.gen_ab.params, rtol=1e-4, atol=1e-6
+  )
+
+
+def test_averages_are_the_closed_form_of_the_parameters(batch):
+  """Weights of a warmed-up average, by hand: 2/11, then 3/12 of the old."""
+  history = [create().gen_ab.params]
+  for count in (1, 2):
+    state, _ = update(batch, {'averaged': True}, count=count, ema_decay=0.9)
+    history.append(state.gen_ab.params)
+  start, first, second = history
+  expected = jax.tree.map(
+    lambda x, y, z: 3 / 12 * (2 / 11 * x + 9 / 11 * y) + 9 / 12 * z,
+    start,
+    first,
+    second,
+  )
+  chex.assert_trees_all_close(
+    state.averages['gen_ab'], expected, rtol=1e-5, atol=1e-6
+  )
+  images = steps.generate(state, 'gen_ab', batch['a'])
+  averaged = state.gen_ab.apply_fn({'params': expected}, batch['a'])
+  newest = state.gen_ab.apply_fn({'params': second}, batch['a'])
+  np.testing.assert_allclose(images, averaged, atol=1e-5)
+  assert np.abs(images - newest).max() > 1e-3
+
+
+def test_bfloat16_computes_and_float32_keeps(batch):
+  networks = dict(
+    generator=models.UNet(features=4, levels=2, dtype='bfloat16'),
+    discriminator=models.PatchDiscriminator(
+      features=4, layers=1, dtype='bfloat16'
+    ),
+  )
+  state, metrics = update(batch, networks, count=1)
+  expected, expected_metrics = update(batch, count=1)
+  types, expected_types = (
+    [leaf.dtype for leaf in jax.tree.leaves(each)] for each in (state, expected)
+  )
+  assert types == expected_types
+  chex.assert_trees_all_close(metrics, expected_metrics, rtol=0.05)
+  assert metrics['cycle_a'] != expected_metrics['cycle_a']
+  program = str(
+    jax.make_jaxpr(state.gen_ab.apply_fn)(
+      {'params': state.gen_ab.params}, batch['a']
+    )
+  )
+  assert 'bf16[4,4,1,4]' in program  # a kernel, as the convolution sees it

@@ -32,6 +32,7 @@ def make_config(slice_folders):
   config.max_steps = _STEPS
   config.batch_size = 4
   config.data.zoom = 1.25
+  config.ema_decay = 0.9
   config.log_every_steps = 2
   config.checkpoint_every_steps = 100
   config.data.cache = str(slice_folders.parent / 'cache')
@@ -192,6 +193,47 @@ def test_a_checkpoint_of_four_devices_opens_on_one(config, uninterrupted):
     len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state)
   )
   chex.assert_trees_all_equal(leaves(state), leaves(expected))
+
+
+def test_the_averages_translate(uninterrupted):
+  workdir, state = uninterrupted
+  path = checkpoint.find_newest(workdir)
+  for direction in ('ab', 'ba'):
+    average = state.averages[f'gen_{direction}']
+    restored = checkpoint.restore_generator(path, direction, average)
+    chex.assert_trees_all_equal(restored, average)
+    newest = getattr(state, f'gen_{direction}').params
+    assert leaves(newest)[0].shape == leaves(average)[0].shape
+    assert not np.array_equal(leaves(newest)[0], leaves(average)[0])
+
+
+def test_a_step_that_does_not_fit_is_told_with_a_way_out(
+  config, tmp_path, monkeypatch
+):
+  class Step:
+    def lower(self, *args):
+      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
+
+  monkeypatch.setattr(
+    train.parallel, 'data_parallel', lambda *args, **kwargs: Step()
+  )
+  with pytest.raises(errors.UserError, match='too little memory.*remat=True'):
+    train.train(config, tmp_path)
+
+
+def test_memory_is_estimated_before_training(config, tmp_path, capsys):
+  config.max_steps = 1
+  train.train(config, tmp_path / 'fits')
+  assert 'memory: a step takes 0.0 GiB of ' in capsys.readouterr().out
+
+
+def test_memory_that_does_not_suffice_is_told_before_training(
+  config, tmp_path, capsys, monkeypatch
+):
+  config.max_steps = 1
+  monkeypatch.setattr(train.parallel, 'memory_of_device', lambda: 1000)
+  train.train(config, tmp_path)
+  assert 'it does not fit: try --config.remat' in capsys.readouterr().out
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):

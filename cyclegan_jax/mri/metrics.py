@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 from scipy import ndimage
-from scipy import stats
 from skimage import metrics
 
 _SSIM_WINDOW = 11  # pixels: 3.5 deviations of 1.5 pixels on either side
@@ -160,6 +159,8 @@ def histogram_distance(
   steps = np.linspace(0, 1, len(reference_quantiles))
   middles = (np.arange(1000) + 0.5) / 1000
   reference = np.interp(middles, steps, reference_quantiles)
+  from scipy import stats  # half a second, and training has no use for it
+
   return float(stats.wasserstein_distance(np.ravel(values), reference))
 
 
@@ -184,6 +185,8 @@ def summarize(values, *, seed: int = 0, resamples: int = 2000) -> dict:
   std = low = high = None
   if count > 1:
     std = float(finite.std(ddof=1))
+    from scipy import stats
+
     interval = stats.bootstrap(
       (finite,),
       np.mean,

@@ -10,7 +10,6 @@ probabilities from 0 to 1 in equal steps, from TRAINING scans: then
 """
 
 import numpy as np
-from scipy import stats
 
 
 def match_histogram(
@@ -85,6 +84,8 @@ def _match(source, mask, quantiles):
   matched = np.zeros_like(source)
   values = source[mask]
   # 0 for the lowest and 1 for the highest, as np.quantile has it
+  from scipy import stats  # half a second, and training has no use for it
+
   ranks = (stats.rankdata(values) - 1) / max(len(values) - 1, 1)
   steps = np.linspace(0, 1, len(quantiles))
   matched[mask] = np.interp(ranks, steps, quantiles)

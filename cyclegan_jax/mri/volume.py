@@ -13,8 +13,6 @@ anterior (coronal), from the patient's left to the right (sagittal).
 import dataclasses
 from typing import Any
 
-from nibabel import affines
-from nibabel import orientations
 import numpy as np
 
 from cyclegan_jax import errors
@@ -48,7 +46,7 @@ class Volume:
   @property
   def spacing(self) -> tuple[float, float, float]:
     """Millimetres between voxels along the axes of `voxels`."""
-    return tuple(affines.voxel_sizes(self.affine).tolist())
+    return tuple(_nibabel().affines.voxel_sizes(self.affine).tolist())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +74,11 @@ class Provenance:
 
 def display_affine() -> np.ndarray:
   """The affine under which [I, J, K] is the axial [slice, row, column]."""
-  ornt = orientations.axcodes2ornt(PLANES['axial'])
-  codes = orientations.ornt_transform(orientations.axcodes2ornt('RAS'), ornt)
-  return orientations.inv_ornt_aff(codes, (1, 1, 1))
+  ornt = _nibabel().orientations.axcodes2ornt(PLANES['axial'])
+  codes = _nibabel().orientations.ornt_transform(
+    _nibabel().orientations.axcodes2ornt('RAS'), ornt
+  )
+  return _nibabel().orientations.inv_ornt_aff(codes, (1, 1, 1))
 
 
 def to_plane(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
@@ -86,24 +86,24 @@ def to_plane(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
 
   An oblique grid is taken along the nearest anatomical axes.
   """
-  return orientations.apply_orientation(array, _turn(affine, plane))
+  return _nibabel().orientations.apply_orientation(array, _turn(affine, plane))
 
 
 def from_plane(
   slices: np.ndarray, affine: np.ndarray, plane: str
 ) -> np.ndarray:
   """The inverse of `to_plane`, to the voxel: [S, H, W] to [I, J, K]."""
-  back = orientations.ornt_transform(
-    orientations.axcodes2ornt(PLANES[plane]),
-    orientations.io_orientation(affine),
+  back = _nibabel().orientations.ornt_transform(
+    _nibabel().orientations.axcodes2ornt(PLANES[plane]),
+    _nibabel().orientations.io_orientation(affine),
   )
-  return orientations.apply_orientation(slices, back)
+  return _nibabel().orientations.apply_orientation(slices, back)
 
 
 def plane_spacing(affine: np.ndarray, plane: str) -> tuple[float, float, float]:
   """Millimetres between slices, rows and columns of a plane."""
   axes = np.argsort(_turn(affine, plane)[:, 0])
-  return tuple(affines.voxel_sizes(affine)[axes].tolist())
+  return tuple(_nibabel().affines.voxel_sizes(affine)[axes].tolist())
 
 
 def select_volume(path, shape, index: int | None) -> tuple:
@@ -139,7 +139,14 @@ def take_volume(path, array: np.ndarray, index: int | None) -> np.ndarray:
 
 
 def _turn(affine, plane):
-  return orientations.ornt_transform(
-    orientations.io_orientation(affine),
-    orientations.axcodes2ornt(PLANES[plane]),
+  return _nibabel().orientations.ornt_transform(
+    _nibabel().orientations.io_orientation(affine),
+    _nibabel().orientations.axcodes2ornt(PLANES[plane]),
   )
+
+
+def _nibabel():
+  # A quarter of a second to import, which pictures need not wait for.
+  import nibabel
+
+  return nibabel

@@ -1,0 +1,111 @@
+"""What the host spends on a step: the training loop around empty networks.
+
+  python benchmarks/loop.py
+
+Loader, placing the batch on the device, dispatch of the compiled step and the
+logbook, as train.py has them, with networks of one parameter each: what is left
+is overhead.
+"""
+
+import functools
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+from absl import app
+from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+from benchmarks import loader
+from benchmarks import turns
+
+_STEPS = flags.DEFINE_integer('steps', 2000, 'Steps of a round.')
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f'stray word {argv[1]!r}')
+  from cyclegan_jax import host
+
+  host.tune()
+  from flax import linen as nn
+  import jax
+
+  from cyclegan_jax import data
+  from cyclegan_jax import logbook as logbook_lib
+  from cyclegan_jax import optimizers
+  from cyclegan_jax import parallel
+  from cyclegan_jax import state as state_lib
+  from cyclegan_jax import steps
+
+  class Empty(nn.Module):
+    @nn.compact
+    def __call__(self, images, *, train=False):
+      del train
+      return images[:, :1, :1] * self.param('scale', nn.initializers.ones, ())
+
+  def create():
+    return state_lib.create_state(
+      jax.random.key(0),
+      generator=Empty(),
+      discriminator=Empty(),
+      tx=optimizers.adam(2e-4, beta1=0.5, beta2=0.999),
+      image_shape=(1, 1, 1),
+      pool_size=0,
+    )
+
+  body = functools.partial(
+    steps.train_step, weights=steps.LossWeights('lsgan', 10.0, 0.0, 0.5)
+  )
+  print(turns.describe_machine('jax', 'grain'))
+  with tempfile.TemporaryDirectory() as root:
+    source = loader.open_slices(pathlib.Path(root))
+    batches = iter(
+      data.train_batches(
+        source, source, image_size=256, batch_size=1, seed=0, threads=1
+      )
+    )
+    state = parallel.create_replicated(create)
+    key = parallel.replicate(jax.random.key(0))
+    batch = parallel.shard(next(batches))
+    step = parallel.data_parallel(body).lower(state, batch, key).compile()
+    logbook = logbook_lib.Logbook(
+      pathlib.Path(root),
+      start=0,
+      num_steps=10**9,
+      recipe_steps=10**9,
+      steps_per_epoch=10**9,
+      batch_size=1,
+      log_every=50,
+      schedule=lambda _: 2e-4,
+      on_cpu=False,
+    )
+    spent = {'loader': [], 'placing': [], 'step': [], 'logbook': []}
+    whole = []
+    for done in range(1, _STEPS.value + 1):
+      times = [time.perf_counter()]
+      images = next(batches)
+      times.append(time.perf_counter())
+      batch = parallel.shard(images)
+      times.append(time.perf_counter())
+      state, metrics = step(state, batch, key)
+      times.append(time.perf_counter())
+      logbook.record(done, metrics)
+      times.append(time.perf_counter())
+      for name, start, end in zip(spent, times, times[1:], strict=False):
+        spent[name].append(end - start)
+      whole.append(times[-1] - times[0])
+    print(
+      f'{1e3 * statistics.mean(whole):.2f} ms a step on average, of which '
+      + ', '.join(
+        f'{name} {1e3 * statistics.mean(values):.2f}'
+        for name, values in spent.items()
+      )
+    )
+
+
+if __name__ == '__main__':
+  app.run(main)

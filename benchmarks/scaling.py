@@ -1,0 +1,130 @@
+"""What a step asks of each of 1, 8 and 64 devices, and of the network.
+
+  python benchmarks/scaling.py
+  python benchmarks/scaling.py --only=resnet:256:64:1 --devices=8
+
+Compiles the data-parallel step of a case NETWORK:SIZE:FEATURES:BATCH, the batch
+being that of one device, for so many virtual CPU devices, and counts in the
+compiled program: operations and bytes touched on each device, and the bytes of
+the collectives. Nothing is run. docs/performance.md makes predictions of it.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from absl import app
+from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+from benchmarks import cases
+from benchmarks import turns
+
+_ONLY = flags.DEFINE_string(
+  'only', 'unet:256:64:1', 'The case, NETWORK:SIZE:FEATURES:BATCH.'
+)
+_DEVICES = flags.DEFINE_multi_integer('devices', [1, 8, 64], 'How many.')
+_ROW = flags.DEFINE_bool('row', False, 'Print one row of numbers as JSON.')
+_BYTES = {'f32': 4, 'bf16': 2, 's32': 4, 'u32': 4, 'pred': 1}
+
+
+def count(case: str, devices: int) -> dict[str, float]:
+  """The figures of a step on so many devices, which this process has."""
+  import functools
+
+  import jax
+  import numpy as np
+
+  from cyclegan_jax import optimizers
+  from cyclegan_jax import parallel
+  from cyclegan_jax import state as state_lib
+  from cyclegan_jax import steps
+
+  generator, discriminator, size, batch_size = cases.make_modules(case)
+  create = functools.partial(
+    state_lib.create_state,
+    generator=generator,
+    discriminator=discriminator,
+    tx=optimizers.adam(2e-4, beta1=0.5, beta2=0.999),
+    image_shape=(size, size, 1),
+    pool_size=50,
+  )
+  step = functools.partial(
+    steps.train_step, weights=steps.LossWeights('lsgan', 10.0, 5.0, 0.5)
+  )
+  key = jax.random.key(0)
+  shape = (devices, batch_size, size, size, 1)
+  batch = dict.fromkeys('ab', jax.ShapeDtypeStruct(shape, np.float32))
+  compiled = (
+    parallel.data_parallel(step)
+    .lower(jax.eval_shape(create, key), batch, key)
+    .compile()
+  )
+  cost = compiled.cost_analysis()
+  return {
+    'devices': devices,
+    'gflop': cost['flops'] / 1e9,
+    'touched_gb': cost['bytes accessed'] / 1e9,
+    'memory_mb': parallel.memory_needed(compiled) / 2**20,
+    **{
+      name: bytes_of(compiled.as_text(), name) / 2**20
+      for name in ('all-reduce', 'all-gather')
+    },
+  }
+
+
+def bytes_of(program: str, operation: str) -> int:
+  """Bytes of all results of a collective in a program."""
+  total = 0
+  for line in program.splitlines():
+    match = re.search(rf'= (.*?) {operation}(-start)?\(', line)
+    for kind, shape in re.findall(
+      r'(\w+)\[([\d,]*)\]', match[1] if match else ''
+    ):
+      elements = 1
+      for side in filter(None, shape.split(',')):
+        elements *= int(side)
+      total += elements * _BYTES[kind]
+  return total
+
+
+def main(argv):
+  if len(argv) > 1:
+    raise app.UsageError(f'stray word {argv[1]!r}')
+  if _ROW.value:
+    (devices,) = _DEVICES.value
+    print(json.dumps(count(_ONLY.value, devices)))
+    return
+  print(turns.describe_machine('jax'))
+  print(_ONLY.value)
+  print(
+    f'{"devices":>8}{"GFLOP":>9}{"GB touched":>12}{"MiB needed":>12}'
+    f'{"MiB all-reduce":>16}{"MiB all-gather":>16}   on each device'
+  )
+  for devices in _DEVICES.value:
+    virtual = f'--xla_force_host_platform_device_count={devices}'
+    result = subprocess.run(
+      [
+        *(sys.executable, __file__, '--row', f'--only={_ONLY.value}'),
+        f'--devices={devices}',
+      ],
+      env=os.environ | {'XLA_FLAGS': virtual, 'JAX_PLATFORMS': 'cpu'},
+      stdout=subprocess.PIPE,
+      text=True,
+      check=True,
+    )
+    row = json.loads(result.stdout)
+    print(
+      f'{devices:>8}{row["gflop"]:>9.1f}{row["touched_gb"]:>12.1f}'
+      f'{row["memory_mb"]:>12.0f}{row["all-reduce"]:>16.1f}'
+      f'{row["all-gather"]:>16.1f}',
+      flush=True,
+    )
+
+
+if __name__ == '__main__':
+  app.run(main)
