@@ -24,8 +24,8 @@ def make_modules(case: str, dtype=None):
   return generator, discriminator, size, batch_size
 
 
-def compile_step(case: str, *, dtype=None, ema_decay=0.0, **options):
-  """(compiled step, function that makes a fresh state, shapes of a batch)."""
+def make_step(case: str, *, dtype=None, ema_decay=0.0, pool_size=0, **options):
+  """(step, function that makes a state, shapes of a batch) of a case."""
   import jax
   import numpy as np
 
@@ -40,7 +40,7 @@ def compile_step(case: str, *, dtype=None, ema_decay=0.0, **options):
     discriminator=discriminator,
     tx=optimizers.adam(2e-4, beta1=0.5, beta2=0.999),
     image_shape=(size, size, 1),
-    pool_size=0,
+    pool_size=pool_size,
     averaged=ema_decay > 0,
   )
   step = functools.partial(
@@ -51,13 +51,21 @@ def compile_step(case: str, *, dtype=None, ema_decay=0.0, **options):
   )
   shape = (batch_size, size, size, 1)
   batch = dict.fromkeys('ab', jax.ShapeDtypeStruct(shape, np.float32))
+  return step, create, batch
+
+
+def compile_step(case: str, **options):
+  """As `make_step`, with the step compiled."""
+  import jax
+
+  step, create, batch = make_step(case, **options)
   key = jax.random.key(0)
   compiled = (
     jax.jit(step, donate_argnums=0)
     .lower(jax.eval_shape(create, key), batch, key)
     .compile()
   )
-  return compiled, jax.jit(create), batch
+  return compiled, create, batch
 
 
 def least_flops(case: str) -> int:

@@ -34,31 +34,16 @@ _BYTES = {'f32': 4, 'bf16': 2, 's32': 4, 'u32': 4, 'pred': 1}
 
 def count(case: str, devices: int) -> dict[str, float]:
   """The figures of a step on so many devices, which this process has."""
-  import functools
-
   import jax
-  import numpy as np
 
-  from cyclegan_jax import optimizers
   from cyclegan_jax import parallel
-  from cyclegan_jax import state as state_lib
-  from cyclegan_jax import steps
 
-  generator, discriminator, size, batch_size = cases.make_modules(case)
-  create = functools.partial(
-    state_lib.create_state,
-    generator=generator,
-    discriminator=discriminator,
-    tx=optimizers.adam(2e-4, beta1=0.5, beta2=0.999),
-    image_shape=(size, size, 1),
-    pool_size=50,
-  )
-  step = functools.partial(
-    steps.train_step, weights=steps.LossWeights('lsgan', 10.0, 5.0, 0.5)
-  )
+  step, create, batch = cases.make_step(case, pool_size=50)
   key = jax.random.key(0)
-  shape = (devices, batch_size, size, size, 1)
-  batch = dict.fromkeys('ab', jax.ShapeDtypeStruct(shape, np.float32))
+  batch = {
+    domain: jax.ShapeDtypeStruct((devices, *like.shape), like.dtype)
+    for domain, like in batch.items()
+  }
   compiled = (
     parallel.data_parallel(step)
     .lower(jax.eval_shape(create, key), batch, key)

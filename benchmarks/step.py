@@ -58,7 +58,7 @@ def ready(case: str, plain: bool) -> turns.Turn:
     _make_plain()
   step, create, shapes = cases.compile_step(case)
   host.release()
-  states = [create(jax.random.key(0))]
+  states = [jax.jit(create)(jax.random.key(0))]
   rng = np.random.default_rng(0)
   batch = {
     domain: rng.uniform(-1, 1, like.shape).astype(np.float32)

@@ -1,16 +1,17 @@
 """How this process uses the machine: set before JAX is imported.
 
 Every setting here was measured with benchmarks/step.py on two cores, U-Net of
-128 pixels, 64 features, batch 1 (2.2 s a step with none of them); a setting of
+128 pixels, 64 features, batch 1 (2.9 s a step with none of them); a setting of
 the user's own in XLA_FLAGS wins.
 """
 
 import ctypes
 import os
+import pathlib
 
 # XLA hands convolutions to a library that takes up to three times as long as
 # its own code: 82 ms against 28 ms for 64 x 64, 256 -> 256, k3. Matrix products
-# it does better, most of all thin ones. 2.2 s -> 1.7 s.
+# it does better, most of all thin ones. 2.9 s -> 2.2 s.
 _LIBRARY = 'xla_cpu_experimental_ynn_fusion_type'
 _MATRIX_PRODUCTS_ONLY = 'LIBRARY_FUSION_TYPE_DOT'
 # Two threads have nothing to gain from operations that run beside each other,
@@ -18,6 +19,7 @@ _MATRIX_PRODUCTS_ONLY = 'LIBRARY_FUSION_TYPE_DOT'
 # makes rematerialisation save memory on CPU at all.
 _SCHEDULER = 'xla_cpu_enable_concurrency_optimized_scheduler'
 
+_CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup/memory.max')
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
@@ -27,7 +29,7 @@ def tune():
   A step's temporaries are one block of hundreds of megabytes. glibc asks the
   kernel for it in every step and gives it back; the kernel hands out zeroed
   pages: 190,000 page faults, 0.6 s of processor time a step. Here freed memory
-  stays with the process, in one heap, for the next step. 1.95 s -> 1.65 s.
+  stays with the process, in one heap, for the next step. 2.2 s -> 1.7 s.
   """
   flags = os.environ.get('XLA_FLAGS', '')
   for name, value in ((_LIBRARY, _MATRIX_PRODUCTS_ONLY), (_SCHEDULER, 'false')):
@@ -49,11 +51,15 @@ def release():
 
 
 def memory() -> int | None:
-  """Bytes of main memory of this machine; None where it cannot be told."""
+  """Bytes of main memory for this process; None where it cannot be told."""
   try:
-    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    installed = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
   except (ValueError, OSError):
     return None
+  try:  # of a container or a scheduler's job
+    return min(installed, int(_CONTROL_GROUP.read_text()))
+  except (ValueError, OSError):
+    return installed
 
 
 def _find(name):

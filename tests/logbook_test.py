@@ -1,0 +1,50 @@
+"""What the log takes from the devices, and when."""
+
+import numpy as np
+import pytest
+
+from cyclegan_jax import logbook as logbook_lib
+
+
+class Metric:
+  """A number on a device that notes when it is asked for."""
+
+  def __init__(self, asked, step):
+    self._asked, self._step = asked, step
+
+  def __array__(self, dtype=None, copy=None):
+    del copy
+    self._asked.append(self._step)
+    return np.asarray(1.0, dtype)
+
+
+@pytest.fixture
+def logbook(tmp_path):
+  log = logbook_lib.Logbook(
+    tmp_path,
+    start=0,
+    num_steps=100,
+    recipe_steps=100,
+    steps_per_epoch=1000,
+    batch_size=1,
+    log_every=15,
+    schedule=lambda _: 1e-3,
+    on_cpu=False,
+  )
+  yield log
+  log.close()
+
+
+def test_nothing_is_fetched_between_two_lines(logbook):
+  """Once it has told how long the run will take, in its first steps."""
+  asked = []
+  for step in range(1, 45):
+    logbook.record(
+      step, {name: Metric(asked, step) for name in logbook_lib.TOTALS}
+    )
+    if step == 30:
+      before = len(asked)
+  assert before == 30 * len(logbook_lib.TOTALS)
+  assert len(asked) == before, 'steps 31 to 44 are left where they are'
+  logbook.record(45, dict.fromkeys(logbook_lib.TOTALS, Metric(asked, 45)))
+  assert set(asked[before:]) == set(range(31, 46))
