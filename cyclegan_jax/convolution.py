@@ -139,7 +139,7 @@ def choose_form(
     return 'direct'
   if 'blocks' in forms.fitting(which, images, kernel, stride, padding):
     return 'blocks'
-  return 'taps' if which == 'kernel' else 'direct'
+  return 'taps' if which == 'kernel' and batch <= 2 else 'direct'
 
 
 class Conv(nn.Module):
