@@ -32,8 +32,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Divide every batch into so many parts and go through them one after the
   # other: the same step in the memory of a smaller batch.
   config.accumulate_steps = 1
-  # Make the generators' activations twice instead of keeping them: a third more
-  # work in a fraction of the memory.
+  # Make the generators' activations twice instead of keeping them: more work,
+  # less memory.
   config.remat = False
   # Translate with running averages of the generators, which lag behind by some
   # 1 / (1 - ema_decay) steps: 0.999. 0: with the newest parameters.
