@@ -267,7 +267,7 @@ def test_bfloat16_computes_and_float32_keeps(batch):
   )
   assert types == expected_types
   chex.assert_trees_all_close(metrics, expected_metrics, rtol=0.05)
-  assert metrics['cycle_a'] != expected_metrics['cycle_a']
+  # In the program, not in the result: a CPU may compute it more precisely.
   program = str(
     jax.make_jaxpr(state.gen_ab.apply_fn)(
       {'params': state.gen_ab.params}, batch['a']
