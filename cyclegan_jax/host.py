@@ -40,7 +40,7 @@ def tune():
   if mallopt:
     mallopt(_MMAP_MAX, 0)
     mallopt(_ARENA_MAX, 1)
-    mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_TRIM_THRESHOLD, -1)  # never
 
 
 def release():

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from cyclegan_jax import convolution
 from cyclegan_jax import normalisation
+from cyclegan_jax import padding
 
 
 class UNet(nn.Module):
@@ -133,7 +134,7 @@ class ResNet(nn.Module):
     halving = dict(kernel_size=3, stride=2, padding=1, use_bias=False)
 
     def wide(width, inputs, **kwargs):  # kernel 7 at full resolution
-      padded = _reflect(inputs, 3)
+      padded = padding.reflect(inputs, 3)
       return convolution.Conv(width, kernel_size=7, **kwargs)(padded)
 
     features = images.astype(self.dtype or images.dtype)
@@ -164,9 +165,9 @@ class _ResidualBlock(nn.Module):
       convolution.Conv, features.shape[-1], kernel_size=3, use_bias=False
     )
     norm = functools.partial(normalisation.InstanceNorm, affine=False)
-    features = layer(name='conv_0')(_reflect(features, 1))
+    features = layer(name='conv_0')(padding.reflect(features, 1))
     features = nn.relu(norm(name='norm_0')(features))
-    features = layer(name='conv_1')(_reflect(features, 1))
+    features = layer(name='conv_1')(padding.reflect(features, 1))
     return norm(name='norm_1')(features)
 
 
@@ -234,8 +235,3 @@ def check_sides(sides, halvings: int):
     f'{" x ".join(map(str, sides))} does not divide by 2^{halvings}; '
     f'nearest {nearest}'
   )
-
-
-def _reflect(images, margin):
-  edges = ((0, 0), (margin, margin), (margin, margin), (0, 0))
-  return jnp.pad(images, edges, mode='reflect')

@@ -11,7 +11,7 @@ _PACKAGE = _ROOT / 'cyclegan_jax'
 # From the bottom up: a module may import those on the lines above its own.
 _LAYERS = [
   {'errors', 'files', 'array_types', 'forms', 'screen', 'command_line'},
-  {'convolution', 'normalisation', 'host'},
+  {'convolution', 'normalisation', 'host', 'padding'},
   {'models', 'losses', 'image_pool', 'optimizers', 'pictures'},
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
   {'mri.png', 'mri.nifti', 'mri.itk', 'mri.arrays', 'mri.dicom_stack'},
