@@ -77,9 +77,12 @@ def create_replicated(create: Callable):
 def shard(batch):
   """Puts arrays [B, ...] on the devices as [D, B/D, ...], a row on each."""
   devices = jax.local_device_count()
-  return jax.device_put(
-    jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), batch),
-    NamedSharding(_mesh(), PartitionSpec(AXIS)),
+  sharding = NamedSharding(_mesh(), PartitionSpec(AXIS))
+  return jax.tree.map(  # 0.16 ms for a pair of images; `device_put` takes 0.25
+    lambda x: jax.make_array_from_process_local_data(
+      sharding, x.reshape(devices, -1, *x.shape[1:])
+    ),
+    batch,
   )
 
 
