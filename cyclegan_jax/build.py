@@ -199,8 +199,13 @@ def create_state(
   return create
 
 
-def train_step(config: ml_collections.ConfigDict) -> Callable:
-  """`step(state, batch, key, *, axis_name)` with the config's losses."""
+def train_step(config: ml_collections.ConfigDict, maps=None) -> Callable:
+  """`step(state, batch, key, *, axis_name)` with the config's losses.
+
+  Args:
+    config: of the run.
+    maps: as in `steps.train_step`; None: none.
+  """
   weights = steps.LossWeights(**config.loss)
 
   def step(state, batch, key, *, axis_name=None):
@@ -209,6 +214,7 @@ def train_step(config: ml_collections.ConfigDict) -> Callable:
       batch,
       key,
       weights=weights,
+      maps=maps or {},
       axis_name=axis_name,
       parts=config.accumulate_steps,
       remat=config.remat,

@@ -47,6 +47,7 @@ _POSITIVE = (
   'phantom.slices',
   'generator.features',
   'generator.blocks',
+  'loss.prior_steps',
   'discriminator.features',
   'discriminator.layers',
   'log_every_steps',
@@ -61,9 +62,11 @@ _NOT_NEGATIVE = (
   'max_steps',
   'pool_size',
   'generator.levels',
+  'generator.pointwise',
   'loss.cycle',
   'loss.identity',
   'loss.discriminator',
+  'loss.prior',
   'optimizer.learning_rate',
 )
 _SHARES = (

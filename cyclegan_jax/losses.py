@@ -5,10 +5,12 @@ Adversarial Networks", section 3 and, for the identity loss, section 5.2. The
 caller applies the weights.
 """
 
+import chex
 import jax.numpy as jnp
 import optax
 
 from cyclegan_jax import array_types
+from cyclegan_jax.mri import contrast
 
 KINDS = ('bce', 'lsgan')
 
@@ -52,3 +54,21 @@ def identity_loss(
   Both [B, H, W, C]; section 5.2 of the paper, after Taigman et al. 2017.
   """
   return jnp.mean(jnp.abs(images - mapped))
+
+
+def prior_loss(
+  images: array_types.Images,
+  translated: array_types.Images,
+  values: chex.Array,
+) -> array_types.Scalar:
+  """L1 between translations and an intensity map of what was translated.
+
+  Args:
+    images: [B, H, W, C] in [-1, 1].
+    translated: likewise, in the other contrast.
+    values: of a `mri.contrast.IntensityMap`, [K] in [0, 1].
+  """
+  knots = jnp.linspace(-1, 1, len(values))
+  wanted = jnp.interp(images, knots, 2 * jnp.asarray(values) - 1)
+  air = 2 * contrast.AIR - 1
+  return jnp.mean(jnp.abs(translated - jnp.where(images > air, wanted, -1.0)))

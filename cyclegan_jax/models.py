@@ -106,6 +106,9 @@ class ResNet(nn.Module):
     channels: of the images, in and out.
     features: width at full resolution; the blocks have four times that.
     blocks: residual blocks: 9 from 256 pixels on, 6 below.
+    pointwise: width of a path of three layers beside all this, from pixel to
+      pixel, that is added at the end: it can map intensities, and leaves every
+      edge where it was. 0: none, as in the paper.
     dtype: in which convolutions are computed; None: that of the images, as
       parameters, statistics of normalisations and results are in any case.
   """
@@ -113,6 +116,7 @@ class ResNet(nn.Module):
   channels: int = 1
   features: int = 64
   blocks: int = 9
+  pointwise: int = 0
   dtype: str | None = None
 
   halvings = 2
@@ -153,7 +157,14 @@ class ResNet(nn.Module):
       )
       features = nn.relu(norm(name=f'up_norm_{i}')(features))
     features = wide(self.channels, features, name='out')
-    return jnp.tanh(features.astype(images.dtype))
+    features = features.astype(images.dtype)
+    if self.pointwise:
+      mapped = images
+      for i in range(2):
+        mapped = nn.Dense(self.pointwise, name=f'pointwise_{i}')(mapped)
+        mapped = nn.leaky_relu(mapped, 0.2)
+      features += nn.Dense(self.channels, name='pointwise_out')(mapped)
+    return jnp.tanh(features)
 
 
 class _ResidualBlock(nn.Module):

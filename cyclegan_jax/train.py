@@ -19,6 +19,7 @@ from cyclegan_jax import host
 from cyclegan_jax import logbook as logbook_lib
 from cyclegan_jax import parallel
 from cyclegan_jax import pictures
+from cyclegan_jax import prior
 from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
@@ -107,7 +108,11 @@ def train(
     checkpoints.close()
     return state
 
-  train_step = _compile_step(config, state, key)
+  maps = {}
+  if config.loss.prior:
+    names = dict(zip('ab', config.domains, strict=True))
+    maps = prior.fit_maps(data.train, names)
+  train_step = _compile_step(config, maps, state, key)
   logbook = logbook_lib.Logbook(
     workdir,
     start=start,
@@ -168,13 +173,15 @@ def train(
   return state
 
 
-def _compile_step(config, state, key):
+def _compile_step(config, maps, state, key):
   """The step of a run, compiled; says what memory it takes."""
   shape = (config.batch_size, config.image_size, config.image_size, 1)
   batch = parallel.shard(
     {domain: np.zeros(shape, np.float32) for domain in 'ab'}
   )
-  step = parallel.data_parallel(build.train_step(config), kind=config.parallel)
+  step = parallel.data_parallel(
+    build.train_step(config, maps), kind=config.parallel
+  )
   screen.say('compiling; a later start with the same sizes is quicker')
   with _explain_memory():
     compiled = step.lower(state, batch, key).compile()

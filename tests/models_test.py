@@ -168,3 +168,25 @@ def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
   dead = {name for name, layer in grads.items() if not jnp.any(layer['kernel'])}
   # Its input is the innermost map: that is zero, so nothing is learnt above.
   assert dead == ({'down_2', 'up_1'} if norm_innermost else set())
+
+
+def test_pointwise_path_maps_pixels_wherever_they_are():
+  """With the rest silenced, exchanged pixels are exchanged in the result."""
+  images = jax.random.uniform(
+    jax.random.key(0), (1, 8, 8, 1), minval=-1, maxval=1
+  )
+  resnet = models.ResNet(features=4, blocks=1, pointwise=4)
+  params = resnet.init(jax.random.key(1), images)['params']
+  params['out'] = jax.tree.map(jnp.zeros_like, params['out'])
+  mapped = resnet.apply({'params': params}, images)
+  assert jnp.ptp(mapped) > 0.01
+  order = jax.random.permutation(jax.random.key(2), 64)
+
+  def exchange(images):
+    return images.reshape(64)[order].reshape(images.shape)
+
+  chex.assert_trees_all_close(
+    resnet.apply({'params': params}, exchange(images)),
+    exchange(mapped),
+    atol=1e-6,
+  )

@@ -68,7 +68,12 @@ def textbook_step(state, batch, weights):
     )
     cycle = l1(net(generate, f, fake_y), x) + l1(net(generate, g, fake_x), y)
     identity = l1(net(generate, g, y), y) + l1(net(generate, f, x), x)
-    return gan + weights.cycle * cycle + weights.identity * identity
+    total = gan + weights.cycle * cycle + weights.identity * identity
+    if weights.prior:  # of one direction: the other has no map
+      squared = jnp.where(x > -0.96, 2 * ((x + 1) / 2) ** 2 - 1, -1)
+      left = weights.prior * (1 - state.step / weights.prior_steps)
+      total += left * l1(fake_y, squared)
+    return total
 
   def discriminator_cost(d, real, fake):
     return weights.discriminator * (
@@ -96,11 +101,15 @@ def textbook_step(state, batch, weights):
     steps.LossWeights('bce', 1.0, 1.0, 0.5),
     steps.LossWeights('lsgan', 10.0, 5.0, 0.5),
     steps.LossWeights('lsgan', 10.0, 0.0, 1.0),
+    steps.LossWeights('lsgan', 10.0, 0.0, 1.0, prior=8.0, prior_steps=4),
   ],
 )
 def test_step_equals_the_textbook(batch, weights):
   state = create()
-  step = jax.jit(functools.partial(steps.train_step, weights=weights))
+  maps = {'ab': np.linspace(0, 1, 1001) ** 2} if weights.prior else {}
+  step = jax.jit(
+    functools.partial(steps.train_step, weights=weights, maps=maps)
+  )
   textbook = jax.jit(functools.partial(textbook_step, weights=weights))
   for _ in range(2):
     expected = textbook(state, batch)

@@ -1,0 +1,45 @@
+"""What the training slices tell about the two contrasts before training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cyclegan_jax import screen
+from cyclegan_jax.mri import contrast
+from cyclegan_jax.mri import slices as slices_lib
+
+_SLICES = 400  # of each domain are enough
+_LEAST_EXPLAINED = 0.05
+
+
+def fit_maps(
+  train: Mapping[str, slices_lib.SliceSet], names: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+  """The intensity maps {'ab', 'ba'} of two domains, `contrast.fit_map`.
+
+  Says what they are. One that explains next to nothing is left out: where
+  heads lie anyhow, places tell nothing, and neither would the map.
+
+  Args:
+    train: slices of domain 'a' and 'b'.
+    names: of the domains, for people.
+  """
+  images = {domain: _load(slices) for domain, slices in train.items()}
+  maps = {}
+  for source, target in ('ab', 'ba'):
+    found = contrast.fit_map(images[source], images[target])
+    useful = found.explained >= _LEAST_EXPLAINED
+    values = ' '.join(f'{value:.2f}' for value in found.values[1::2])
+    screen.say(
+      f'  prior      {names[source]} to {names[target]}: {values}; explains '
+      f'{found.explained:.0%} of how {names[target]} differs between places'
+      + ('' if useful else ': too little, left out')
+    )
+    if useful:
+      maps[source + target] = found.values
+  return maps
+
+
+def _load(slices):
+  rows = np.linspace(0, len(slices) - 1, min(len(slices), _SLICES))
+  return np.stack([(slices.load(row) + 1) / 2 for row in rows.astype(int)])
