@@ -15,9 +15,9 @@ _LEAST_EXPLAINED = 0.05
 def fit_maps(
   train: Mapping[str, slices_lib.SliceSet], names: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
-  """The intensity maps {'ab', 'ba'} of two domains, `contrast.fit_map`.
+  """The contrast maps {'ab', 'ba'} of two domains, `contrast.fit_map`.
 
-  Says what they are. One that explains next to nothing is left out: where
+  Says how good they are. One that explains next to nothing is left out: where
   heads lie anyhow, places tell nothing, and neither would the map.
 
   Args:
@@ -29,9 +29,8 @@ def fit_maps(
   for source, target in ('ab', 'ba'):
     found = contrast.fit_map(images[source], images[target])
     useful = found.explained >= _LEAST_EXPLAINED
-    values = ' '.join(f'{value:.2f}' for value in found.values[1::2])
     screen.say(
-      f'  prior      {names[source]} to {names[target]}: {values}; explains '
+      f'  prior      {names[source]} to {names[target]}: explains '
       f'{found.explained:.0%} of how {names[target]} differs between places'
       + ('' if useful else ': too little, left out')
     )

@@ -106,7 +106,11 @@ def textbook_step(state, batch, weights):
 )
 def test_step_equals_the_textbook(batch, weights):
   state = create()
-  maps = {'ab': np.linspace(0, 1, 1001) ** 2} if weights.prior else {}
+  maps = (
+    {'ab': np.stack([np.linspace(0, 1, 1001) ** 2] * 2, axis=1)}
+    if weights.prior
+    else {}
+  )
   step = jax.jit(
     functools.partial(steps.train_step, weights=weights, maps=maps)
   )

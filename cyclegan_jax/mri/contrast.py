@@ -1,32 +1,38 @@
 """How one contrast's intensities become another's, learnt without pairs.
 
 Two domains show other people, but the same anatomy: at the same place of a head
-the same mixture of tissues is to be expected. If an intensity map m turns one
-contrast into the other, then at every place
+the same mixture of tissues is to be expected. If a map m of what a pixel looks
+like turns one contrast into the other, then at every place
 
-  mean of the target = sum over intensities k of m(k) share of k in the source
+  mean of the target = sum over looks k of m(k) times the share of k there
 
-which is a linear regression for m (ecological regression, Goodman 1953). It
-finds inverted contrasts and maps that rise and fall, which matching histograms
-cannot; it knows nothing of a pixel's surroundings.
+which is a linear regression for m (ecological regression, Goodman 1953). Looks
+are a pixel's intensity and the mean of its surroundings: the latter tells the
+fluid inside a brain from the bone around it, both dark in T1w. Such a map finds
+inverted contrasts, which matching histograms cannot, and needs no network.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 AIR = 0.02  # of the range; as in metrics.head_mask
+BLUR = 3 / 64  # deviation of the surroundings, as a share of the slice's height
 _PLACES = 24  # along either side of a head's bounding box
 _LEVELS = 6  # groups of slices by how much of them the head fills
-_KNOTS = 16
-_SMOOTHNESS = 1e-3  # found on T1w and T2w of two people; a decade is 1 dB
+# Found on T1w and T2w of two people, and much the same a factor of 3 around.
+_KNOTS = (12, 8)  # of intensity, of surroundings
+_BENDING, _SLOPE = 1e-3, 1e-3
+_STEPS = 16  # of the histograms of `place_distance`
 
 
-class IntensityMap(NamedTuple):
-  """A piecewise linear map of [0, 1].
+class ContrastMap(NamedTuple):
+  """What looks like this becomes that: bilinear between knots. Air stays air.
 
   Attributes:
-    values: [K], at K equally spaced intensities from 0 to 1. Air stays air.
+    values: [K, L] at equally spaced intensities and means of surroundings, both
+      from 0 to 1.
     explained: share of the variance between the places of the target that it
       explains, at most 1; near or below 0, nothing is known of the contrast.
   """
@@ -35,7 +41,7 @@ class IntensityMap(NamedTuple):
   explained: float
 
 
-def fit_map(source: np.ndarray, target: np.ndarray) -> IntensityMap:
+def fit_map(source: np.ndarray, target: np.ndarray) -> ContrastMap:
   """Finds the map from one contrast to another in unpaired slices.
 
   Heads have to be upright, not centred: a place is a fraction of the head's
@@ -47,61 +53,118 @@ def fit_map(source: np.ndarray, target: np.ndarray) -> IntensityMap:
     target: [T, H, W] likewise; other slices, of other people.
 
   Raises:
-    ValueError: if either shows no head.
+    ValueError: if they show no head.
   """
   from scipy import optimize  # not for those who only train without it
 
-  counts, shares, _ = _average(source)
-  target_counts, _, means = _average(target)
+  counts, shares = _share(source, _look(source))
+  target_counts, (means,) = _share(target, [(0, target)], looks=1)
   weights = np.minimum(counts, target_counts).astype(np.float64)
   if not weights.any():
     raise ValueError('no place shows a head in both contrasts')
   weights /= weights.sum()
   roots = np.sqrt(weights)
-  bends = np.diff(np.eye(_KNOTS), 2, axis=0)
-  inside = target[target > AIR]
+  bends = np.kron(np.diff(np.eye(_KNOTS[0]), 2, axis=0), np.eye(_KNOTS[1]))
+  slopes = np.kron(np.eye(_KNOTS[0]), np.diff(np.eye(_KNOTS[1]), axis=0))
+  smooth = np.vstack(
+    [
+      np.sqrt(_BENDING / _KNOTS[1]) * bends,
+      np.sqrt(_SLOPE / _KNOTS[1]) * slopes,
+    ]
+  )
   values = optimize.lsq_linear(
-    np.vstack([roots[:, None] * shares, np.sqrt(_SMOOTHNESS) * bends]),
-    np.concatenate([roots * means, np.zeros(len(bends))]),
-    bounds=(0, np.quantile(inside, 0.99)),
+    np.vstack([roots[:, None] * shares.T, smooth]),
+    np.concatenate([roots * means, np.zeros(len(smooth))]),
+    bounds=(0, np.quantile(target[target > AIR], 0.99)),
   ).x
-  rest = weights @ (shares @ values - means) ** 2
+  rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
-  return IntensityMap(values, float(1 - rest / spread) if spread else 0.0)
+  return ContrastMap(
+    values.reshape(_KNOTS), float(1 - rest / spread) if spread else 0.0
+  )
 
 
 def apply_map(values: np.ndarray, images: np.ndarray) -> np.ndarray:
-  """Maps [...] in [0, 1]; what is air stays 0."""
-  knots = np.linspace(0, 1, len(values))
-  return np.where(images > AIR, np.interp(images, knots, values), 0.0)
+  """Maps [S, H, W] in [0, 1]; what is air stays 0."""
+  flat = np.ravel(values)
+  mapped = sum(flat[look] * share for look, share in _look(images))
+  return np.where(images > AIR, mapped, 0.0)
 
 
-def _average(slices):
-  """Pixels at every place, their shares by intensity, and their mean.
+def place_distance(images: np.ndarray, target: np.ndarray) -> float:
+  """How differently images and target are distributed at the same places.
+
+  The 1-Wasserstein distance of their intensities at a place, averaged over all
+  places of `fit_map`. Unlike that of whole histograms it sees dark ventricles
+  where bright ones belong; it needs no pairs.
+
+  Args:
+    images: [S, H, W] in [0, 1], translations of scans of upright heads.
+    target: [T, H, W] likewise, scans of the contrast they should have.
+  """
+  counts, shares = _share(images, _hat(images, _STEPS), looks=_STEPS)
+  target_counts, target_shares = _share(
+    target, _hat(target, _STEPS), looks=_STEPS
+  )
+  weights = np.minimum(counts, target_counts)
+  if not weights.any():
+    raise ValueError('no place shows a head in both contrasts')
+  moved = np.abs(np.cumsum(shares - target_shares, axis=0)).sum(0)
+  return float(np.average(moved, weights=weights) / (_STEPS - 1))
+
+
+def _look(images):
+  """How pixels [S, H, W] look: four (look, share) of it, each [S, H, W]."""
+  deviation = BLUR * images.shape[1]
+  surroundings = ndimage.gaussian_filter(
+    images, (0, deviation, deviation), mode='constant', truncate=3
+  )
+  pairs = [
+    _hat(each, knots)
+    for each, knots in zip((images, surroundings), _KNOTS, strict=True)
+  ]
+  return [
+    (first * _KNOTS[1] + second, share * other)
+    for first, share in pairs[0]
+    for second, other in pairs[1]
+  ]
+
+
+def _hat(values, knots):
+  position = np.clip(values, 0, 1) * (knots - 1)
+  below = np.minimum(position.astype(int), knots - 2)
+  part = position - below
+  return [(below, 1 - part), (below + 1, part)]
+
+
+def _share(slices, weighted, *, looks=_KNOTS[0] * _KNOTS[1]):
+  """Pixels of heads at every place, [P], and the means of what is weighted.
+
+  Args:
+    slices: [S, H, W].
+    weighted: pairs of an index below `looks` and a weight, each [S, H, W].
+    looks: how many.
 
   Returns:
-    [P] counts, [P, K] shares (hat functions around the K knots), [P] means.
+    [P] counts and [looks, P]: the weights of each index, per pixel.
   """
   head = slices > AIR
   places = np.stack([_locate(mask) for mask in head])
   filled = head.sum((1, 2))
   ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
   level = ranks * _LEVELS // len(slices)
-  places += (level * _PLACES**2)[:, None, None]
+  places = (places + (level * _PLACES**2)[:, None, None])[head]
   total = _LEVELS * _PLACES**2
-
-  places, values = places[head], slices[head]
   counts = np.bincount(places, minlength=total)
-  at_least_one = np.maximum(counts, 1)
-  means = np.bincount(places, values, minlength=total) / at_least_one
-  position = np.clip(values, 0, 1) * (_KNOTS - 1)
-  below = np.minimum(position.astype(int), _KNOTS - 2)
-  part = position - below
-  shares = sum(
-    np.bincount(places * _KNOTS + below + step, share, minlength=total * _KNOTS)
-    for step, share in ((0, 1 - part), (1, part))
-  ).reshape(total, _KNOTS)
-  return counts, shares / at_least_one[:, None], means
+  sums = sum(
+    np.bincount(
+      np.broadcast_to(index, slices.shape)[head] * total + places,
+      weight[head],
+      minlength=looks * total,
+    )
+    for index, weight in weighted
+  )
+  return counts, sums.reshape(looks, total) / np.maximum(counts, 1)
 
 
 def _locate(mask):
@@ -116,23 +179,3 @@ def _locate(mask):
   rows, columns = fractions
   columns = np.minimum(columns, _PLACES - 1 - columns)
   return rows[:, None] * _PLACES + columns
-
-
-def place_distance(images: np.ndarray, target: np.ndarray) -> float:
-  """How differently images and target are distributed at the same places.
-
-  The 1-Wasserstein distance of their intensities at a place, averaged over all
-  places of `fit_map`. Unlike that of whole histograms it sees dark ventricles
-  where bright ones belong; it needs no pairs.
-
-  Args:
-    images: [S, H, W] in [0, 1], translations of scans of upright heads.
-    target: [T, H, W] likewise, scans of the contrast they should have.
-  """
-  counts, shares, _ = _average(images)
-  target_counts, target_shares, _ = _average(target)
-  weights = np.minimum(counts, target_counts)
-  if not weights.any():
-    raise ValueError('no place shows a head in both contrasts')
-  moved = np.abs(np.cumsum(shares - target_shares, axis=1)).sum(1)
-  return float(np.average(moved, weights=weights) / (_KNOTS - 1))
