@@ -113,12 +113,6 @@ def get_config() -> ml_collections.ConfigDict:
   config.loss.identity = 1.0
   # Weight of a discriminator's loss against its generator's.
   config.loss.discriminator = 0.5
-  # Weight, in the first step, of the distance of translations from a map of
-  # intensities, fitted to the training slices without pairs: it gives tissues
-  # the order they have in the other contrast (mri/contrast.py, after Goodman
-  # 1953, "Ecological Regressions"). It falls to 0 over prior_steps.
-  config.loss.prior = 0.0
-  config.loss.prior_steps = 1
 
   config.optimizer = ml_collections.ConfigDict()
   # Adam's rate before the decay.
@@ -169,6 +163,8 @@ def resnet() -> ml_collections.ConfigDict:
   generator.features = 64
   # Residual blocks.
   generator.blocks = 9
-  # Width of a path beside it that sees one pixel at a time; 0: none.
-  generator.pointwise = 0
+  # Start from a map of how tissues look in one contrast and the other, fitted
+  # to the training slices without pairs (mri/contrast.py, after Goodman 1953,
+  # "Ecological Regressions and Behavior of Individuals").
+  generator.contrast_map = False
   return generator

@@ -28,14 +28,12 @@ def get_config():
     config.generator = default.resnet()
   config.generator.features = 16
   config.generator.blocks = 6
-  config.generator.pointwise = 16
+  config.generator.contrast_map = True
   config.discriminator.features = 32
   config.discriminator.layers = 2
   config.loss.kind = 'lsgan'
   config.loss.cycle = 10.0
   config.loss.identity = 0.0
-  config.loss.prior = 10.0
-  config.loss.prior_steps = 500
   config.ema_decay = 0.995
   config.sample_every_steps = 250
   config.evaluate_every_steps = 250

@@ -199,13 +199,8 @@ def create_state(
   return create
 
 
-def train_step(config: ml_collections.ConfigDict, maps=None) -> Callable:
-  """`step(state, batch, key, *, axis_name)` with the config's losses.
-
-  Args:
-    config: of the run.
-    maps: as in `steps.train_step`; None: none.
-  """
+def train_step(config: ml_collections.ConfigDict) -> Callable:
+  """`step(state, batch, key, *, axis_name)` with the config's losses."""
   weights = steps.LossWeights(**config.loss)
 
   def step(state, batch, key, *, axis_name=None):
@@ -214,7 +209,6 @@ def train_step(config: ml_collections.ConfigDict, maps=None) -> Callable:
       batch,
       key,
       weights=weights,
-      maps=maps or {},
       axis_name=axis_name,
       parts=config.accumulate_steps,
       remat=config.remat,

@@ -47,7 +47,6 @@ _POSITIVE = (
   'phantom.slices',
   'generator.features',
   'generator.blocks',
-  'loss.prior_steps',
   'discriminator.features',
   'discriminator.layers',
   'log_every_steps',
@@ -62,11 +61,9 @@ _NOT_NEGATIVE = (
   'max_steps',
   'pool_size',
   'generator.levels',
-  'generator.pointwise',
   'loss.cycle',
   'loss.identity',
   'loss.discriminator',
-  'loss.prior',
   'optimizer.learning_rate',
 )
 _SHARES = (

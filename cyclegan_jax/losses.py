@@ -5,15 +5,10 @@ Adversarial Networks", section 3 and, for the identity loss, section 5.2. The
 caller applies the weights.
 """
 
-import chex
-from jax import lax
 import jax.numpy as jnp
-from jax.scipy import ndimage
-import numpy as np
 import optax
 
 from cyclegan_jax import array_types
-from cyclegan_jax.mri import contrast
 
 KINDS = ('bce', 'lsgan')
 
@@ -57,45 +52,3 @@ def identity_loss(
   Both [B, H, W, C]; section 5.2 of the paper, after Taigman et al. 2017.
   """
   return jnp.mean(jnp.abs(images - mapped))
-
-
-def prior_loss(
-  images: array_types.Images,
-  translated: array_types.Images,
-  values: chex.Array,
-) -> array_types.Scalar:
-  """L1 between translations and a contrast map of what was translated.
-
-  Args:
-    images: [B, H, W, C] in [-1, 1].
-    translated: likewise, in the other contrast.
-    values: of a `mri.contrast.ContrastMap`, [K, L] in [0, 1].
-  """
-  wanted = 2 * map_contrast((images + 1) / 2, values) - 1
-  return jnp.mean(jnp.abs(translated - wanted))
-
-
-def map_contrast(
-  images: array_types.Images, values: chex.Array
-) -> array_types.Images:
-  """`mri.contrast.apply_map` in JAX, for images [B, H, W, 1] in [0, 1]."""
-  deviation = contrast.BLUR * images.shape[1]
-  radius = round(3 * deviation)
-  window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-  window = jnp.asarray(window / window.sum(), images.dtype)
-  surroundings = images
-  for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
-    surroundings = lax.conv_general_dilated(
-      surroundings,
-      window.reshape(shape),
-      (1, 1),
-      'SAME',
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    )
-  values = jnp.asarray(values, images.dtype)
-  position = [
-    jnp.clip(each, 0, 1) * (knots - 1)
-    for each, knots in zip((images, surroundings), values.shape, strict=True)
-  ]
-  mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
-  return jnp.where(images > contrast.AIR, mapped, 0.0)

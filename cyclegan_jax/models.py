@@ -9,6 +9,7 @@ import functools
 from flax import linen as nn
 import jax.numpy as jnp
 
+from cyclegan_jax import contrast_map
 from cyclegan_jax import convolution
 from cyclegan_jax import normalisation
 from cyclegan_jax import padding
@@ -106,9 +107,9 @@ class ResNet(nn.Module):
     channels: of the images, in and out.
     features: width at full resolution; the blocks have four times that.
     blocks: residual blocks: 9 from 256 pixels on, 6 below.
-    pointwise: width of a path of three layers beside all this, from pixel to
-      pixel, that is added at the end: it can map intensities, and leaves every
-      edge where it was. 0: none, as in the paper.
+    contrast_map: whether to learn what is to be added to a map of looks, fitted
+      before training: edges stay where they were, and tissues have the order of
+      the other contrast from the first step on. The last kernel starts at 0.
     dtype: in which convolutions are computed; None: that of the images, as
       parameters, statistics of normalisations and results are in any case.
   """
@@ -116,7 +117,7 @@ class ResNet(nn.Module):
   channels: int = 1
   features: int = 64
   blocks: int = 9
-  pointwise: int = 0
+  contrast_map: bool = False
   dtype: str | None = None
 
   halvings = 2
@@ -156,15 +157,13 @@ class ResNet(nn.Module):
         features
       )
       features = nn.relu(norm(name=f'up_norm_{i}')(features))
-    features = wide(self.channels, features, name='out')
-    features = features.astype(images.dtype)
-    if self.pointwise:
-      mapped = images
-      for i in range(2):
-        mapped = nn.Dense(self.pointwise, name=f'pointwise_{i}')(mapped)
-        mapped = nn.leaky_relu(mapped, 0.2)
-      features += nn.Dense(self.channels, name='pointwise_out')(mapped)
-    return jnp.tanh(features)
+    if not self.contrast_map:
+      features = wide(self.channels, features, name='out')
+      return jnp.tanh(features.astype(images.dtype))
+    zeros = nn.initializers.zeros
+    features = wide(self.channels, features, name='out', kernel_init=zeros)
+    start = contrast_map.ContrastMap(name='contrast_map')(images)
+    return jnp.tanh(start + features.astype(images.dtype))
 
 
 class _ResidualBlock(nn.Module):

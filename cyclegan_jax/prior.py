@@ -30,7 +30,7 @@ def fit_maps(
     found = contrast.fit_map(images[source], images[target])
     useful = found.explained >= _LEAST_EXPLAINED
     screen.say(
-      f'  prior      {names[source]} to {names[target]}: explains '
+      f'  start      {names[source]} to {names[target]}: explains '
       f'{found.explained:.0%} of how {names[target]} differs between places'
       + ('' if useful else ': too little, left out')
     )

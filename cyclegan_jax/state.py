@@ -4,6 +4,7 @@ A generator is named by its direction, a discriminator by the domain it judges:
 `gen_ab`, `gen_ba`, `disc_a`, `disc_b` are the G, F, D_X and D_Y of the paper.
 """
 
+from collections.abc import Mapping
 import functools
 from typing import Any
 
@@ -12,6 +13,7 @@ from flax import struct
 from flax.training import train_state
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from cyclegan_jax import array_types
@@ -116,6 +118,32 @@ def create_state(
     pool_a=image_pool.create_pool(pool_size, image_shape),
     pool_b=image_pool.create_pool(pool_size, image_shape),
   )
+
+
+def start_from_maps(
+  state: CycleGANState, maps: Mapping[str, np.ndarray]
+) -> CycleGANState:
+  """Puts fitted contrast maps in their generators, and in their averages.
+
+  Args:
+    state: fresh; on any devices.
+    maps: `values` of maps by direction, 'ab', 'ba', both or none.
+  """
+
+  def put(params, values):
+    old = params['contrast_map']['values']
+    new = jax.device_put(np.asarray(values, old.dtype), old.sharding)
+    return params | {'contrast_map': {'values': new}}
+
+  for direction, values in maps.items():
+    name = f'gen_{direction}'
+    network = getattr(state, name)
+    network = network.replace(params=put(network.params, values))
+    averages = state.averages
+    if averages:
+      averages = averages | {name: put(averages[name], values)}
+    state = state.replace(**{name: network}, averages=averages)
+  return state
 
 
 @functools.cache

@@ -5,13 +5,11 @@ parameters; the discriminators learn on the fakes that the generators have just
 made, through the pools. Nothing is computed twice.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
-import numpy as np
 
 from cyclegan_jax import array_types
 from cyclegan_jax import image_pool
@@ -27,17 +25,12 @@ class LossWeights(NamedTuple):
     cycle: weight of the cycle losses against the adversarial ones.
     identity: likewise for the identity losses; 0 leaves them out altogether.
     discriminator: weight of a discriminator's two verdicts.
-    prior: weight, in the first step, of the distance from an intensity map; it
-      falls linearly to 0.
-    prior_steps: over so many steps.
   """
 
   kind: str
   cycle: float
   identity: float
   discriminator: float
-  prior: float = 0.0
-  prior_steps: int = 1
 
 
 def train_step(
@@ -46,7 +39,6 @@ def train_step(
   key: array_types.Key,
   *,
   weights: LossWeights,
-  maps: Mapping[str, np.ndarray] = {},
   axis_name: str | None = None,
   parts: int = 1,
   remat: bool = False,
@@ -59,8 +51,6 @@ def train_step(
     batch: unpaired images {'a', 'b'}, each [B, H, W, C] in [-1, 1].
     key: of the run; what a step draws is derived from it and `state.step`.
     weights: of the losses.
-    maps: the `values` of intensity maps from 'ab', 'ba', both or none, that
-      translations start near.
     axis_name: of the devices that share a global batch, if any.
     parts: into which the batch is divided, one after the other in memory; the
       gradient is the mean over all.
@@ -78,9 +68,7 @@ def train_step(
     dropout_key = jax.random.fold_in(dropout_key, lax.axis_index(axis_name))
 
   def generators(params, batch, key):
-    return generator_loss(
-      params, state, batch, weights, key, maps=maps, remat=remat
-    )
+    return generator_loss(params, state, batch, weights, key, remat=remat)
 
   def discriminators(params, images):
     return discriminator_loss(params, state, *images, weights)
@@ -134,7 +122,7 @@ def _gradient(loss, params, images, parts, key=None):
   )
 
 
-def generator_loss(params, state, batch, weights, key, *, maps, remat=False):
+def generator_loss(params, state, batch, weights, key, *, remat=False):
   """What both generators minimise.
 
   The reported totals are each generator's own: its adversarial loss, both cycle
@@ -147,8 +135,7 @@ def generator_loss(params, state, batch, weights, key, *, maps, remat=False):
     batch: as in `train_step`.
     weights: likewise.
     key: for dropout.
-    maps: as in `train_step`.
-    remat: likewise.
+    remat: as in `train_step`.
 
   Returns:
     The loss, and as aux the fakes {'a', 'b'} and the metrics.
@@ -190,13 +177,6 @@ def generator_loss(params, state, batch, weights, key, *, maps, remat=False):
   cycle = weights.cycle * (terms['cycle_a'] + terms['cycle_b'])
   own_ab = terms['adversarial_ab'] + weights.identity * terms['identity_b']
   own_ba = terms['adversarial_ba'] + weights.identity * terms['identity_a']
-  left = weights.prior * jnp.maximum(0, 1 - state.step / weights.prior_steps)
-  if 'ab' in maps:
-    terms['prior_ab'] = losses.prior_loss(a, fake_b, maps['ab'])
-    own_ab += left * terms['prior_ab']
-  if 'ba' in maps:
-    terms['prior_ba'] = losses.prior_loss(b, fake_a, maps['ba'])
-    own_ba += left * terms['prior_ba']
   totals = {'generator_ab': own_ab + cycle, 'generator_ba': own_ba + cycle}
   return own_ab + own_ba + cycle, ({'a': fake_a, 'b': fake_b}, totals | terms)
 

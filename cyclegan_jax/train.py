@@ -108,11 +108,11 @@ def train(
     checkpoints.close()
     return state
 
-  maps = {}
-  if config.loss.prior:
+  if start == 0 and config.generator.get('contrast_map'):
     names = dict(zip('ab', config.domains, strict=True))
     maps = prior.fit_maps(data.train, names)
-  train_step = _compile_step(config, maps, state, key)
+    state = state_lib.start_from_maps(state, maps)
+  train_step = _compile_step(config, state, key)
   logbook = logbook_lib.Logbook(
     workdir,
     start=start,
@@ -173,15 +173,13 @@ def train(
   return state
 
 
-def _compile_step(config, maps, state, key):
+def _compile_step(config, state, key):
   """The step of a run, compiled; says what memory it takes."""
   shape = (config.batch_size, config.image_size, config.image_size, 1)
   batch = parallel.shard(
     {domain: np.zeros(shape, np.float32) for domain in 'ab'}
   )
-  step = parallel.data_parallel(
-    build.train_step(config, maps), kind=config.parallel
-  )
+  step = parallel.data_parallel(build.train_step(config), kind=config.parallel)
   screen.say('compiling; a later start with the same sizes is quicker')
   with _explain_memory():
     compiled = step.lower(state, batch, key).compile()

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cyclegan_jax import losses
+from cyclegan_jax import contrast_map
 from cyclegan_jax.mri import contrast
 from cyclegan_jax.mri import metrics
 
@@ -61,9 +61,9 @@ def test_the_step_has_the_same_map():
   images = image(draw_people(0, count=3), _T1, 1)
   values = np.random.default_rng(4).uniform(0, 1, (12, 8))
   np.testing.assert_allclose(
-    losses.map_contrast(jnp.asarray(images[..., None], jnp.float32), values)[
-      ..., 0
-    ],
+    contrast_map.map_contrast(
+      jnp.asarray(images[..., None], jnp.float32), values
+    )[..., 0],
     contrast.apply_map(values, images),
     atol=1e-5,
   )

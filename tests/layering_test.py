@@ -14,6 +14,7 @@ _LAYERS = [
   {'convolution', 'normalisation', 'host', 'padding'},
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
   {'mri.contrast'},
+  {'contrast_map'},
   {'models', 'losses', 'image_pool', 'optimizers', 'pictures'},
   {'mri.png', 'mri.nifti', 'mri.itk', 'mri.arrays', 'mri.dicom_stack'},
   {'mri.dicom', 'mri.dicom_writer', 'mri.framing', 'mri.cache'},

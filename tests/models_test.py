@@ -8,6 +8,7 @@ import pytest
 
 from cyclegan_jax import models
 from cyclegan_jax import normalisation
+from cyclegan_jax.mri import contrast
 
 
 def count(module, channels, size=256):
@@ -170,23 +171,16 @@ def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
   assert dead == ({'down_2', 'up_1'} if norm_innermost else set())
 
 
-def test_pointwise_path_maps_pixels_wherever_they_are():
-  """With the rest silenced, exchanged pixels are exchanged in the result."""
-  images = jax.random.uniform(
-    jax.random.key(0), (1, 8, 8, 1), minval=-1, maxval=1
-  )
-  resnet = models.ResNet(features=4, blocks=1, pointwise=4)
-  params = resnet.init(jax.random.key(1), images)['params']
-  params['out'] = jax.tree.map(jnp.zeros_like, params['out'])
-  mapped = resnet.apply({'params': params}, images)
-  assert jnp.ptp(mapped) > 0.01
-  order = jax.random.permutation(jax.random.key(2), 64)
+def test_a_generator_with_a_contrast_map_starts_as_that_map():
+  images = np.random.default_rng(0).uniform(0.05, 0.95, (2, 32, 24))
+  resnet = models.ResNet(features=4, blocks=1, contrast_map=True)
+  inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
+  params = resnet.init(jax.random.key(0), inputs)['params']
+  unchanged = resnet.apply({'params': params}, inputs)
+  chex.assert_trees_all_close(unchanged, inputs, atol=1e-5)
 
-  def exchange(images):
-    return images.reshape(64)[order].reshape(images.shape)
-
-  chex.assert_trees_all_close(
-    resnet.apply({'params': params}, exchange(images)),
-    exchange(mapped),
-    atol=1e-6,
-  )
+  values = np.random.default_rng(1).uniform(0.05, 0.95, (12, 8))
+  params['contrast_map']['values'] = jnp.asarray(values, jnp.float32)
+  mapped = resnet.apply({'params': params}, inputs)
+  expected = np.float32(2 * contrast.apply_map(values, images) - 1)
+  chex.assert_trees_all_close(mapped[..., 0], expected, atol=1e-5)

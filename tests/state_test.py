@@ -56,3 +56,26 @@ def test_gradients_move_only_the_networks_named(state):
   assert after.disc_a.step == 1
   assert state.step == after.step == 0
   assert after.pool_b is state.pool_a
+
+
+def test_contrast_maps_go_where_their_direction_is():
+  create = functools.partial(
+    state_lib.create_state,
+    generator=models.ResNet(features=2, blocks=1, contrast_map=True),
+    discriminator=models.PatchDiscriminator(features=2, layers=1),
+    tx=optax.adam(0.5),
+    image_shape=(8, 8, 1),
+    pool_size=0,
+    averaged=True,
+  )
+  before = jax.jit(create)(jax.random.key(0))
+  values = np.random.default_rng(0).uniform(size=(12, 8))
+  after = state_lib.start_from_maps(before, {'ab': values})
+  for params in (after.gen_ab.params, after.averages['gen_ab']):
+    found = params['contrast_map']['values']
+    chex.assert_trees_all_close(found, np.float32(values), rtol=0, atol=0)
+  chex.assert_trees_all_equal(after.gen_ba.params, before.gen_ba.params)
+  chex.assert_trees_all_equal_structs(after, before)
+  # no two leaves share memory: the state is donated
+  pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(after)]
+  assert len(pointers) == len(set(pointers))

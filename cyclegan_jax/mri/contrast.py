@@ -91,6 +91,12 @@ def apply_map(values: np.ndarray, images: np.ndarray) -> np.ndarray:
   return np.where(images > AIR, mapped, 0.0)
 
 
+def unchanged() -> np.ndarray:
+  """The `values` of the map that leaves everything as it is, [K, L] float32."""
+  intensities = np.linspace(0, 1, _KNOTS[0], dtype=np.float32)
+  return np.repeat(intensities[:, None], _KNOTS[1], axis=1)
+
+
 def place_distance(images: np.ndarray, target: np.ndarray) -> float:
   """How differently images and target are distributed at the same places.
 
