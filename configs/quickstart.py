@@ -5,7 +5,9 @@
 Source: the CycleGAN paper's recipe made small: ResNets of six blocks and 16
 features, 64 x 64 pixels, discriminators of 34 x 34 pixels, least squares, cycle
 10. The identity loss is left out: it holds intensities where they are, and T1w
-and T2w have opposite ones.
+and T2w have opposite ones. The generators start from a contrast map that is
+fitted to the unpaired slices, and running averages of them translate
+(docs/quality.md).
 
 Cost: 2,880 steps, about 5 minutes on two CPU cores; a minute more the first
 time, for simulating the heads and compiling.

@@ -17,6 +17,7 @@ from cyclegan_jax import pairs
 from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
+from cyclegan_jax.mri import contrast
 from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import phantom
 from cyclegan_jax.mri import scans
@@ -224,6 +225,8 @@ def _generator(config):
   if fields.get('levels') == 0:
     twos = (config.image_size & -config.image_size).bit_length() - 1
     fields['levels'] = min(twos, 8)
+  if fields.get('contrast_map'):
+    fields['contrast_map'] = surroundings(config)
   module = _GENERATORS[network](**fields, dtype=config.compute_dtype)
   try:
     if network == 'unet' and module.levels < 2:
@@ -235,6 +238,11 @@ def _generator(config):
   except ValueError as error:
     raise errors.UserError(f'image_size: {error}') from None
   return module
+
+
+def surroundings(config: ml_collections.ConfigDict) -> float:
+  """The deviation of what a contrast map takes for surroundings, pixels."""
+  return contrast.SURROUNDINGS * config.image_size
 
 
 def _discriminator(config):

@@ -19,21 +19,25 @@ class ContrastMap(nn.Module):
   A table of how a pixel and its surroundings look (`mri.contrast`), learnt like
   every parameter; a fresh one leaves images as they are, and
   `state.start_from_maps` puts the fitted one in its place.
+
+  Attributes:
+    deviation: of the Gaussian that averages surroundings, pixels.
   """
+
+  deviation: float
 
   @nn.compact
   def __call__(self, images):
     """Images [B, H, W, 1] in [-1, 1] to the map's, before `tanh`."""
     values = self.param('values', lambda _: jnp.asarray(contrast.unchanged()))
-    mapped = 2 * map_contrast((images + 1) / 2, values) - 1
+    mapped = 2 * map_contrast((images + 1) / 2, values, self.deviation) - 1
     return jnp.arctanh(jnp.clip(mapped, -_INSIDE, _INSIDE))
 
 
 def map_contrast(
-  images: array_types.Images, values: chex.Array
+  images: array_types.Images, values: chex.Array, deviation: float
 ) -> array_types.Images:
   """`mri.contrast.apply_map` in JAX, for images [B, H, W, 1] in [0, 1]."""
-  deviation = contrast.BLUR * images.shape[1]
   radius = int(3 * deviation + 0.5)  # as SciPy has it
   window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
   window = jnp.asarray(window / window.sum(), images.dtype)

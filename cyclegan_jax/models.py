@@ -107,9 +107,10 @@ class ResNet(nn.Module):
     channels: of the images, in and out.
     features: width at full resolution; the blocks have four times that.
     blocks: residual blocks: 9 from 256 pixels on, 6 below.
-    contrast_map: whether to learn what is to be added to a map of looks, fitted
-      before training: edges stay where they were, and tissues have the order of
-      the other contrast from the first step on. The last kernel starts at 0.
+    contrast_map: deviation of the surroundings, pixels, of a map of looks that
+      is fitted before training; the network learns what to add to it, and its
+      last kernel starts at 0. Edges stay where they were, and tissues have the
+      order of the other contrast from the first step on. 0: no map.
     dtype: in which convolutions are computed; None: that of the images, as
       parameters, statistics of normalisations and results are in any case.
   """
@@ -117,7 +118,7 @@ class ResNet(nn.Module):
   channels: int = 1
   features: int = 64
   blocks: int = 9
-  contrast_map: bool = False
+  contrast_map: float = 0.0
   dtype: str | None = None
 
   halvings = 2
@@ -162,7 +163,9 @@ class ResNet(nn.Module):
       return jnp.tanh(features.astype(images.dtype))
     zeros = nn.initializers.zeros
     features = wide(self.channels, features, name='out', kernel_init=zeros)
-    start = contrast_map.ContrastMap(name='contrast_map')(images)
+    start = contrast_map.ContrastMap(self.contrast_map, name='contrast_map')(
+      images
+    )
     return jnp.tanh(start + features.astype(images.dtype))
 
 

@@ -13,7 +13,10 @@ _LEAST_EXPLAINED = 0.05
 
 
 def fit_maps(
-  train: Mapping[str, slices_lib.SliceSet], names: Mapping[str, str]
+  train: Mapping[str, slices_lib.SliceSet],
+  names: Mapping[str, str],
+  *,
+  deviation: float,
 ) -> dict[str, np.ndarray]:
   """The contrast maps {'ab', 'ba'} of two domains, `contrast.fit_map`.
 
@@ -23,11 +26,14 @@ def fit_maps(
   Args:
     train: slices of domain 'a' and 'b'.
     names: of the domains, for people.
+    deviation: as in `contrast.fit_map`.
   """
   images = {domain: _load(slices) for domain, slices in train.items()}
   maps = {}
   for source, target in ('ab', 'ba'):
-    found = contrast.fit_map(images[source], images[target])
+    found = contrast.fit_map(
+      images[source], images[target], deviation=deviation
+    )
     useful = found.explained >= _LEAST_EXPLAINED
     screen.say(
       f'  start      {names[source]} to {names[target]}: explains '

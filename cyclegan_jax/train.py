@@ -110,7 +110,9 @@ def train(
 
   if start == 0 and config.generator.get('contrast_map'):
     names = dict(zip('ab', config.domains, strict=True))
-    maps = prior.fit_maps(data.train, names)
+    maps = prior.fit_maps(
+      data.train, names, deviation=build.surroundings(config)
+    )
     state = state_lib.start_from_maps(state, maps)
   train_step = _compile_step(config, state, key)
   logbook = logbook_lib.Logbook(

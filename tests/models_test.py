@@ -173,7 +173,7 @@ def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
 
 def test_a_generator_with_a_contrast_map_starts_as_that_map():
   images = np.random.default_rng(0).uniform(0.05, 0.95, (2, 32, 24))
-  resnet = models.ResNet(features=4, blocks=1, contrast_map=True)
+  resnet = models.ResNet(features=4, blocks=1, contrast_map=1.5)
   inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
   params = resnet.init(jax.random.key(0), inputs)['params']
   unchanged = resnet.apply({'params': params}, inputs)
@@ -182,5 +182,7 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   values = np.random.default_rng(1).uniform(0.05, 0.95, (12, 8))
   params['contrast_map']['values'] = jnp.asarray(values, jnp.float32)
   mapped = resnet.apply({'params': params}, inputs)
-  expected = np.float32(2 * contrast.apply_map(values, images) - 1)
+  expected = np.float32(
+    2 * contrast.apply_map(values, images, deviation=1.5) - 1
+  )
   chex.assert_trees_all_close(mapped[..., 0], expected, atol=1e-5)

@@ -61,7 +61,7 @@ def test_gradients_move_only_the_networks_named(state):
 def test_contrast_maps_go_where_their_direction_is():
   create = functools.partial(
     state_lib.create_state,
-    generator=models.ResNet(features=2, blocks=1, contrast_map=True),
+    generator=models.ResNet(features=2, blocks=1, contrast_map=0.5),
     discriminator=models.PatchDiscriminator(features=2, layers=1),
     tx=optax.adam(0.5),
     image_shape=(8, 8, 1),

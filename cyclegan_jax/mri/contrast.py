@@ -18,13 +18,12 @@ import numpy as np
 from scipy import ndimage
 
 AIR = 0.02  # of the range; as in metrics.head_mask
-BLUR = 3 / 64  # deviation of the surroundings, as a share of the slice's height
+SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
 _PLACES = 24  # along either side of a head's bounding box
 _LEVELS = 6  # groups of slices by how much of them the head fills
 # Found on T1w and T2w of two people, and much the same a factor of 3 around.
 _KNOTS = (12, 8)  # of intensity, of surroundings
 _BENDING, _SLOPE = 1e-3, 1e-3
-_STEPS = 16  # of the histograms of `place_distance`
 
 
 class ContrastMap(NamedTuple):
@@ -41,7 +40,9 @@ class ContrastMap(NamedTuple):
   explained: float
 
 
-def fit_map(source: np.ndarray, target: np.ndarray) -> ContrastMap:
+def fit_map(
+  source: np.ndarray, target: np.ndarray, *, deviation: float
+) -> ContrastMap:
   """Finds the map from one contrast to another in unpaired slices.
 
   Heads have to be upright, not centred: a place is a fraction of the head's
@@ -51,13 +52,15 @@ def fit_map(source: np.ndarray, target: np.ndarray) -> ContrastMap:
   Args:
     source: [S, H, W] in [0, 1], 0 in the air.
     target: [T, H, W] likewise; other slices, of other people.
+    deviation: of the Gaussian that averages surroundings, pixels;
+      `SURROUNDINGS` of a side that the head about fills.
 
   Raises:
     ValueError: if they show no head.
   """
   from scipy import optimize  # not for those who only train without it
 
-  counts, shares = _share(source, _look(source))
+  counts, shares = _share(source, _look(source, deviation))
   target_counts, (means,) = _share(target, [(0, target)], looks=1)
   weights = np.minimum(counts, target_counts).astype(np.float64)
   if not weights.any():
@@ -84,10 +87,12 @@ def fit_map(source: np.ndarray, target: np.ndarray) -> ContrastMap:
   )
 
 
-def apply_map(values: np.ndarray, images: np.ndarray) -> np.ndarray:
+def apply_map(
+  values: np.ndarray, images: np.ndarray, *, deviation: float
+) -> np.ndarray:
   """Maps [S, H, W] in [0, 1]; what is air stays 0."""
   flat = np.ravel(values)
-  mapped = sum(flat[look] * share for look, share in _look(images))
+  mapped = sum(flat[look] * share for look, share in _look(images, deviation))
   return np.where(images > AIR, mapped, 0.0)
 
 
@@ -97,31 +102,8 @@ def unchanged() -> np.ndarray:
   return np.repeat(intensities[:, None], _KNOTS[1], axis=1)
 
 
-def place_distance(images: np.ndarray, target: np.ndarray) -> float:
-  """How differently images and target are distributed at the same places.
-
-  The 1-Wasserstein distance of their intensities at a place, averaged over all
-  places of `fit_map`. Unlike that of whole histograms it sees dark ventricles
-  where bright ones belong; it needs no pairs.
-
-  Args:
-    images: [S, H, W] in [0, 1], translations of scans of upright heads.
-    target: [T, H, W] likewise, scans of the contrast they should have.
-  """
-  counts, shares = _share(images, _hat(images, _STEPS), looks=_STEPS)
-  target_counts, target_shares = _share(
-    target, _hat(target, _STEPS), looks=_STEPS
-  )
-  weights = np.minimum(counts, target_counts)
-  if not weights.any():
-    raise ValueError('no place shows a head in both contrasts')
-  moved = np.abs(np.cumsum(shares - target_shares, axis=0)).sum(0)
-  return float(np.average(moved, weights=weights) / (_STEPS - 1))
-
-
-def _look(images):
+def _look(images, deviation):
   """How pixels [S, H, W] look: four (look, share) of it, each [S, H, W]."""
-  deviation = BLUR * images.shape[1]
   surroundings = ndimage.gaussian_filter(
     images, (0, deviation, deviation), mode='constant', truncate=3
   )
