@@ -34,9 +34,9 @@ MODES = {
   'train': ('config',),
   'translate': (
     *('direction', 'source', 'target', 'planes', 'volume', 'voxel_type'),
-    *('batch_size', 'overwrite', 'preview'),
+    *('batch_size', 'checkpoint', 'overwrite', 'preview'),
   ),
-  'evaluate': ('source_a', 'source_b', 'volume', 'batch_size'),
+  'evaluate': ('source_a', 'source_b', 'volume', 'batch_size', 'checkpoint'),
 }
 REQUIRED = ('config', 'direction', 'source', 'target')
 
@@ -58,6 +58,9 @@ flags.DEFINE_enum(
   'voxel_type', 'float32', ['float32', 'input'], 'Of the output'
 )
 flags.DEFINE_integer('batch_size', 4, 'Slices at a time.', lower_bound=1)
+flags.DEFINE_enum(
+  'checkpoint', 'newest', ['newest', 'best'], 'Best: as judged without pairs.'
+)
 flags.DEFINE_bool('overwrite', False, 'Replace translations that exist.')
 flags.DEFINE_bool('preview', False, 'Draw every translation in three planes.')
 flags.DEFINE_string('source_a', None, 'Scans of domain a; default: data.test_a')

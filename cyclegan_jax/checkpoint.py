@@ -12,19 +12,23 @@ import numpy as np
 from orbax import checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from cyclegan_jax import errors
 from cyclegan_jax import state as state_lib
+
+# Folders of a workdir: to go on from, and the one `watch` thinks best.
+KINDS = {'newest': 'checkpoints', 'best': 'best'}
 
 
 def open_checkpoints(
-  workdir: pathlib.Path, *, keep: int
+  workdir: pathlib.Path, kind: str, *, keep: int
 ) -> ocp.CheckpointManager:
-  """The checkpoints under `workdir`, of which the `keep` newest are kept."""
+  """Those of one of `KINDS` under `workdir`; the `keep` newest are kept."""
   options = ocp.CheckpointManagerOptions(
     preservation_policy=checkpoint_managers.LatestN(keep),
     cleanup_tmp_directories=True,
   )
   return ocp.CheckpointManager(
-    (workdir / 'checkpoints').absolute(), options=options
+    (workdir / KINDS[kind]).absolute(), options=options
   )
 
 
@@ -39,19 +43,18 @@ def save(
   Args:
     manager: from `open_checkpoints`.
     state: may be donated once this returns.
-    batches: the data iterator; its next batch is the one after `state`.
+    batches: the data iterator; its next batch is the one after `state`. None
+      for a checkpoint that training does not go on from.
     meta: anything JSON can hold.
   """
-  trees = {
+  items = {
     name: ocp.args.StandardSave(tree) for name, tree in _trees(state).items()
   }
+  if batches is not None:
+    items['batches'] = grain_checkpoint.CheckpointSave(batches)
   manager.save(
     int(state.step),
-    args=ocp.args.Composite(
-      **trees,
-      batches=grain_checkpoint.CheckpointSave(batches),
-      meta=ocp.args.JsonSave(meta),
-    ),
+    args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(meta)),
   )
 
 
@@ -96,9 +99,18 @@ def restore(
   )
 
 
-def find_newest(workdir: str | pathlib.Path) -> pathlib.Path:
-  """The folder of the newest checkpoint in a workdir that has one."""
-  folder = pathlib.Path(workdir, 'checkpoints').absolute()
+def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
+  """The folder of the newest checkpoint of one of `KINDS` in a workdir.
+
+  Raises:
+    UserError: if there is none.
+  """
+  folder = pathlib.Path(workdir, KINDS[kind]).absolute()
+  if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
+    raise errors.UserError(
+      f'{workdir} has no {kind} checkpoint: none is chosen before the first '
+      'evaluation, --config.evaluate_every_steps; use --checkpoint=newest'
+    )
   return max(
     (path for path in folder.iterdir() if path.name.isdigit()),
     key=lambda path: int(path.name),

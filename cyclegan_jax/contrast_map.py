@@ -9,6 +9,7 @@ import numpy as np
 
 from cyclegan_jax import array_types
 from cyclegan_jax.mri import contrast
+from cyclegan_jax.mri import places
 
 _INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
 
@@ -55,4 +56,4 @@ def map_contrast(
     for each, knots in zip((images, surroundings), values.shape, strict=True)
   ]
   mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
-  return jnp.where(images > contrast.AIR, mapped, 0.0)
+  return jnp.where(images > places.AIR, mapped, 0.0)

@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import checkpoint
+from cyclegan_jax import checkpoint as checkpoint_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import inference
@@ -30,8 +30,9 @@ def evaluate(
   source_b: str | None = None,
   volume: int = -1,
   batch_size: int = 4,
+  checkpoint: str = 'newest',
 ) -> dict:
-  """Scores the newest checkpoint of a run on scans it was not trained on.
+  """Scores a checkpoint of a run on scans it was not trained on.
 
   Scans of the same name or patient in both sources are pairs and are compared
   with the truth; without pairs, only what needs no truth is measured. Writes
@@ -44,6 +45,7 @@ def evaluate(
     source_b: likewise of domain b.
     volume: which volume of 4-D files; -1: as in training.
     batch_size: slices at a time.
+    checkpoint: 'newest', or 'best' as judged without pairs while training.
 
   Returns:
     What evaluation.json holds.
@@ -53,8 +55,8 @@ def evaluate(
     errors.Incomplete: if some cannot; the others are scored and written.
   """
   workdir = pathlib.Path(workdir)
-  path = checkpoint.find_newest(workdir)
-  meta = checkpoint.read_meta(path)
+  path = checkpoint_lib.find(workdir, checkpoint)
+  meta = checkpoint_lib.read_meta(path)
   if source_a is None:
     config = ml_collections.ConfigDict(meta['config'])
     source_a, source_b = build.test_sources(config)

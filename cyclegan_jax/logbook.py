@@ -8,7 +8,6 @@ import json
 import math
 import pathlib
 import sys
-import time
 
 import jax
 import numpy as np
@@ -17,8 +16,11 @@ import tensorboardX
 import tqdm
 
 from cyclegan_jax import files
+from cyclegan_jax import pace
 from cyclegan_jax import screen
 
+_WON = 0.05  # a discriminator's loss; at equilibrium 0.25, with bce 0.69
+_WON_STEPS = 500
 TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
 
 
@@ -59,8 +61,6 @@ class Logbook:
     """
     self._workdir = workdir
     self._num_steps = num_steps
-    self._recipe_steps = recipe_steps
-    self._on_cpu = on_cpu
     self._steps_per_epoch = steps_per_epoch
     self._batch_size = batch_size
     self._log_every = log_every
@@ -79,12 +79,11 @@ class Logbook:
       dynamic_ncols=True,
       disable=not sys.stderr.isatty(),
     )
-    # Seconds and steps since the last line and in all, pauses and the first
-    # step, which compiles, left out.
-    self._clock = None
-    self._window_time = [0.0, 0]
-    self._total_time = [0.0, 0]
-    self._estimated = False
+    self._pace = pace.Pace(
+      num_steps=num_steps, recipe_steps=recipe_steps, on_cpu=on_cpu
+    )
+    self._won = {}  # steps that a discriminator's loss has been below _WON
+    self._warned = set()
 
   def record(self, step: int, metrics: dict):
     """Notes the metrics of a step; writes a line and an epoch when due.
@@ -96,9 +95,9 @@ class Logbook:
     self._pending.append(metrics)
     log_due = step % self._log_every == 0
     epoch_due = step % self._steps_per_epoch == 0
-    if log_due or epoch_due or not self._estimated:
+    if log_due or epoch_due or not self._pace.estimated:
       self._fetch()
-    self._tick()
+    self._pace.tick(step)
     self._bar.update(1)
     if log_due:
       self._write_window()
@@ -116,7 +115,7 @@ class Logbook:
     self.pause()
 
   def evaluation(self, step: int, scores: dict, *, final: bool):
-    """Writes scores of the held-out pairs.
+    """Writes what `watch` measures and, if there are any, scores of pairs.
 
     Args:
       step: done.
@@ -126,13 +125,26 @@ class Logbook:
     """
     self._write(step, 'evaluation', scores, final=final)
     screen.say(
-      f'step {step}  held-out pairs, inside the head (PSNR dB / SSIM): '
-      f'a to b {scores["psnr_ab"]:.1f} / {scores["ssim_ab"]:.2f}, '
-      f'b to a {scores["psnr_ba"]:.1f} / {scores["ssim_ba"]:.2f}, '
-      f'untranslated {scores["psnr_unchanged"]:.1f} / '
-      f'{scores["ssim_unchanged"]:.2f}'
+      f'step {step}  without pairs, distance from what each place of a head '
+      f'should look like: a to b {scores["distance_ab"]:.3f}, '
+      f'b to a {scores["distance_ba"]:.3f}'
     )
+    if 'psnr_ab' in scores:
+      screen.say(
+        f'step {step}  held-out pairs, inside the head (PSNR dB / SSIM): '
+        f'a to b {scores["psnr_ab"]:.1f} / {scores["ssim_ab"]:.2f}, '
+        f'b to a {scores["psnr_ba"]:.1f} / {scores["ssim_ba"]:.2f}, '
+        f'untranslated {scores["psnr_unchanged"]:.1f} / '
+        f'{scores["ssim_unchanged"]:.2f}'
+      )
     self.pause()
+
+  def warn(self, troubles: dict[str, str]):
+    """Says what is wrong in words, by what it is: of each kind once."""
+    for kind, words in troubles.items():
+      if kind not in self._warned:
+        screen.say(f'warning: step {self._step}: {words}')
+    self._warned |= set(troubles)
 
   def sums(self) -> dict:
     """The sums of the open window and epoch, for a checkpoint."""
@@ -141,7 +153,7 @@ class Logbook:
 
   def pause(self):
     """Leaves the time since the last step out of the rate."""
-    self._clock = time.monotonic()
+    self._pace.pause()
 
   def close(self):
     """Writes down what is left and closes the files."""
@@ -171,46 +183,14 @@ class Logbook:
           sums[name] = sums.get(name, 0.0) + value
         sums['count'] = sums.get('count', 0) + 1
 
-  def _tick(self):
-    now = time.monotonic()
-    if self._clock is not None:
-      for timer in (self._window_time, self._total_time):
-        timer[0] += now - self._clock
-        timer[1] += 1
-    self._clock = now
-    seconds, steps = self._total_time
-    if not self._estimated and (seconds > 5 and steps > 1 or steps == 20):
-      self._estimated = True
-      self._say_estimate(seconds / steps)
-
-  def _say_estimate(self, seconds_per_step):
-    def duration(steps):
-      return f'about {screen.format_duration(steps * seconds_per_step)}'
-
-    parts = [f'{seconds_per_step:.2g} s a step']
-    left = self._num_steps - self._step
-    if left:
-      parts.append(f'{duration(left)} for the {left:,} steps left')
-    if self._recipe_steps > self._num_steps:
-      parts.append(
-        f'the whole recipe, {self._recipe_steps:,} steps, takes '
-        f'{duration(self._recipe_steps)}'
-      )
-    screen.say('; '.join(parts))
-    if self._on_cpu and self._recipe_steps * seconds_per_step > 86_400:
-      screen.say(
-        'that is more than a day: an accelerator is meant; '
-        '--config=configs/quickstart.py takes minutes on a CPU'
-      )
-
   def _write_window(self, final=False):
     averages = _take_averages(self._sums['window'])
     averages['learning_rate'] = float(self._schedule(self._step - 1))
-    seconds, steps = self._window_time
-    if steps:
-      averages['images_per_second'] = self._batch_size * steps / seconds
-    self._window_time = [0.0, 0]
+    steps_per_second = self._pace.take_window()
+    if steps_per_second is not None:
+      averages['images_per_second'] = self._batch_size * steps_per_second
     self._write(self._step, 'step', averages, final=final)
+    self._watch_discriminators(averages)
     rate = averages.get('images_per_second')
     rate = '' if rate is None else f'  {rate:.3g} images/s'
     generators, discriminators = (
@@ -219,13 +199,25 @@ class Logbook:
     )
     self._bar.set_postfix_str(f'G {generators} D {discriminators}{rate}')
     if self._bar.disable:
-      seconds, steps = self._total_time
-      left = (self._num_steps - self._step) * seconds / max(steps, 1)
-      left = f'  {screen.format_duration(left)} left' if steps else ''
+      left = self._pace.left(self._step)
+      left = '' if left is None else f'  {screen.format_duration(left)} left'
       screen.say(
         f'step {self._step}/{self._num_steps}  {_format_totals(averages)}'
         f'{rate}{left}'
       )
+
+  def _watch_discriminators(self, averages):
+    for name in TOTALS[2:]:
+      below = averages[name] < _WON
+      self._won[name] = self._won.get(name, 0) + self._log_every if below else 0
+      if self._won[name] >= _WON_STEPS:
+        words = (
+          f'discriminator {name[-1]} has won: its loss has been below {_WON} '
+          f'for {self._won[name]} steps, and its generator learns little from '
+          'it; more training slices or fewer --config.discriminator.features '
+          'may help'
+        )
+        self.warn({name: words})
 
   def _write_epoch(self):
     averages = _take_averages(self._sums['epoch'])

@@ -25,6 +25,7 @@ from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 from cyclegan_jax import summary
 from cyclegan_jax import validation
+from cyclegan_jax import watch
 
 _LESS_MEMORY = (
   'try --config.remat=True, a larger --config.accumulate_steps, '
@@ -84,7 +85,7 @@ def train(
   workdir.mkdir(parents=True, exist_ok=True)
   description = summary.describe(config)
   checkpoints = checkpoint.open_checkpoints(
-    workdir, keep=config.keep_checkpoints
+    workdir, 'newest', keep=config.keep_checkpoints
   )
   sums = None
   if checkpoints.latest_step() is not None:
@@ -92,6 +93,10 @@ def train(
     _check_same_data(data, meta['data'], workdir)
     state = checkpoint.restore(checkpoints, state, batches)
     sums = meta['sums']
+  best = checkpoint.open_checkpoints(workdir, 'best', keep=1)
+  least = np.inf
+  if best.latest_step() is not None:
+    least = checkpoint.restore_meta(best)['distance']
   start = int(state.step)
   files.write_json(workdir / 'config.json', description)
   summary.say_plan(
@@ -106,10 +111,11 @@ def train(
     limit = 'max_steps' if num_steps < recipe_steps else 'num_epochs'
     screen.say(f'nothing left to do; to go on, raise --config.{limit}')
     checkpoints.close()
+    best.close()
     return state
 
+  names = dict(zip('ab', config.domains, strict=True))
   if start == 0 and config.generator.get('contrast_map'):
-    names = dict(zip('ab', config.domains, strict=True))
     maps = prior.fit_maps(
       data.train, names, deviation=build.surroundings(config)
     )
@@ -128,21 +134,21 @@ def train(
     sums=sums,
   )
 
-  def save(state):
-    meta = description | {
+  def describe(state):
+    return description | {
       'step': int(state.step),
       'data': data.fingerprints(),
       'intensities': data.intensities(),
       'people': data.people,
-      'sums': logbook.sums(),
     }
-    checkpoint.save(checkpoints, state, batches, meta)
 
   samples = validation.draw_batch(data, image_size=config.image_size)
+  watched = watch.choose(data.train, image_size=config.image_size)
   with (
     _explain_memory(),
     _listen_for_signals() as stopped,
     contextlib.closing(checkpoints),
+    contextlib.closing(best),
     contextlib.closing(logbook),
   ):
     for step in range(start, num_steps):
@@ -161,11 +167,20 @@ def train(
           done, pictures.draw_samples(stages, config.domains, step=done)
         )
       evaluation_due = is_due(done, config.evaluate_every_steps)
-      if data.pairs and (last or evaluation_due):
-        scores = validation.validate(state, data.pairs, translate)
+      if last or evaluation_due:
+        scores = watch.measure(state, watched, translate)
+        if scores['distance'] < least:
+          least = scores['distance']
+          meta = describe(state) | {'distance': least}
+          checkpoint.save(best, state, None, meta)
+        if data.pairs:
+          scores |= validation.validate(state, data.pairs, translate)
         logbook.evaluation(done, scores, final=not evaluation_due)
+        if done > num_steps / 4:
+          logbook.warn(watch.find_troubles(scores, names))
       if last or stopped() or is_due(done, config.checkpoint_every_steps):
-        save(state)
+        meta = describe(state) | {'sums': logbook.sums()}
+        checkpoint.save(checkpoints, state, batches, meta)
         logbook.pause()
       if stopped() and not last:
         raise errors.Interrupted(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cyclegan_jax import checkpoint
+from cyclegan_jax import checkpoint as checkpoint_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import inference
@@ -29,13 +29,14 @@ def translate(
   volume: int = -1,
   voxel_type: str = 'float32',
   batch_size: int = 4,
+  checkpoint: str = 'newest',
   overwrite: bool = False,
   preview: bool = False,
 ):
   """Translates every scan of `source`.
 
   Args:
-    workdir: of the run whose newest checkpoint translates.
+    workdir: of the run whose generators translate.
     direction: 'ab' or 'ba'.
     source: a scan, a DICOM folder, a folder of many scans, or a pattern.
     target: a file whose suffix names the format, or a folder: for one DICOM
@@ -44,6 +45,7 @@ def translate(
     volume: which volume of 4-D files; -1: as in training.
     voxel_type: 'float32', or 'input' for the type of the source's voxels.
     batch_size: slices at a time.
+    checkpoint: 'newest', or 'best' as judged without pairs while training.
     overwrite: whether to replace what exists.
     preview: whether to draw every translation beside its source.
 
@@ -56,7 +58,7 @@ def translate(
   if len(jobs) == 1 and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
   model = inference.load_translators(
-    checkpoint.find_newest(workdir), [direction]
+    checkpoint_lib.find(workdir, checkpoint), [direction]
   )[direction]
   framing = _choose_planes(model.framings[0], planes)
   if volume >= 0:

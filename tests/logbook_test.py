@@ -48,3 +48,23 @@ def test_nothing_is_fetched_between_two_lines(logbook):
   assert len(asked) == before, 'steps 31 to 44 are left where they are'
   logbook.record(45, dict.fromkeys(logbook_lib.TOTALS, Metric(asked, 45)))
   assert set(asked[before:]) == set(range(31, 46))
+
+
+def test_a_discriminator_that_has_won_is_told_once(logbook, capsys):
+  """Of windows of 15 steps the 34th ends the first 500 below 0.05."""
+  metrics = dict.fromkeys(logbook_lib.TOTALS, 0.3)
+  said = []
+  for step in range(1, 601):
+    if step > 15:
+      metrics['discriminator_b'] = 0.04
+    logbook.record(step, metrics)
+    if 'discriminator b has won' in capsys.readouterr().out:
+      said.append(step)
+  assert said == [525]
+
+
+def test_a_warning_is_said_once(logbook, capsys):
+  logbook.warn({'polarity_ab': 'kept'})
+  logbook.warn({'polarity_ab': 'kept', 'polarity_ba': 'also kept'})
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split(': ')[-1] for line in lines] == ['kept', 'also kept']

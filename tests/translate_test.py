@@ -112,7 +112,7 @@ def test_an_identity_gives_the_file_back(
     network='identity',
   )
   monkeypatch.setattr(inference, 'load_translators', lambda *_: {'ab': same})
-  monkeypatch.setattr(checkpoint, 'find_newest', lambda workdir: workdir)
+  monkeypatch.setattr(checkpoint, 'find', lambda workdir, kind: workdir)
   run('none', source, target)
   after = read(target)
   np.testing.assert_array_equal(after.affine, before.affine)

@@ -17,10 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-AIR = 0.02  # of the range; as in metrics.head_mask
+from cyclegan_jax.mri import places
+
 SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
-_PLACES = 24  # along either side of a head's bounding box
-_LEVELS = 6  # groups of slices by how much of them the head fills
 # Found on T1w and T2w of two people, and much the same a factor of 3 around.
 _KNOTS = (12, 8)  # of intensity, of surroundings
 _BENDING, _SLOPE = 1e-3, 1e-3
@@ -45,27 +44,28 @@ def fit_map(
 ) -> ContrastMap:
   """Finds the map from one contrast to another in unpaired slices.
 
-  Heads have to be upright, not centred: a place is a fraction of the head's
-  bounding box in its slice, left and right taken together, in slices that the
-  head fills about as much.
+  Heads have to be upright (`places`). Where no place shows a head in both, the
+  map is the one that changes and explains nothing.
 
   Args:
     source: [S, H, W] in [0, 1], 0 in the air.
     target: [T, H, W] likewise; other slices, of other people.
     deviation: of the Gaussian that averages surroundings, pixels;
       `SURROUNDINGS` of a side that the head about fills.
-
-  Raises:
-    ValueError: if they show no head.
   """
   from scipy import optimize  # not for those who only train without it
 
-  counts, shares = _share(source, _look(source, deviation))
-  target_counts, (means,) = _share(target, [(0, target)], looks=1)
-  weights = np.minimum(counts, target_counts).astype(np.float64)
+  counts, shares = places.average(
+    places.find_heads(source),
+    _look(source, deviation),
+    size=_KNOTS[0] * _KNOTS[1],
+  )
+  target_counts, (means,) = places.average(
+    places.find_heads(target), [(0, target)]
+  )
+  weights = places.weigh(counts, target_counts)
   if not weights.any():
-    raise ValueError('no place shows a head in both contrasts')
-  weights /= weights.sum()
+    return ContrastMap(unchanged(), 0.0)
   roots = np.sqrt(weights)
   bends = np.kron(np.diff(np.eye(_KNOTS[0]), 2, axis=0), np.eye(_KNOTS[1]))
   slopes = np.kron(np.eye(_KNOTS[0]), np.diff(np.eye(_KNOTS[1]), axis=0))
@@ -78,7 +78,7 @@ def fit_map(
   values = optimize.lsq_linear(
     np.vstack([roots[:, None] * shares.T, smooth]),
     np.concatenate([roots * means, np.zeros(len(smooth))]),
-    bounds=(0, np.quantile(target[target > AIR], 0.99)),
+    bounds=(0, np.quantile(target[places.find_heads(target)], 0.99)),
   ).x
   rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
@@ -93,7 +93,7 @@ def apply_map(
   """Maps [S, H, W] in [0, 1]; what is air stays 0."""
   flat = np.ravel(values)
   mapped = sum(flat[look] * share for look, share in _look(images, deviation))
-  return np.where(images > AIR, mapped, 0.0)
+  return np.where(places.find_heads(images), mapped, 0.0)
 
 
 def unchanged() -> np.ndarray:
@@ -108,7 +108,7 @@ def _look(images, deviation):
     images, (0, deviation, deviation), mode='constant', truncate=3
   )
   pairs = [
-    _hat(each, knots)
+    places.share_levels(each, knots)
     for each, knots in zip((images, surroundings), _KNOTS, strict=True)
   ]
   return [
@@ -116,54 +116,3 @@ def _look(images, deviation):
     for first, share in pairs[0]
     for second, other in pairs[1]
   ]
-
-
-def _hat(values, knots):
-  position = np.clip(values, 0, 1) * (knots - 1)
-  below = np.minimum(position.astype(int), knots - 2)
-  part = position - below
-  return [(below, 1 - part), (below + 1, part)]
-
-
-def _share(slices, weighted, *, looks=_KNOTS[0] * _KNOTS[1]):
-  """Pixels of heads at every place, [P], and the means of what is weighted.
-
-  Args:
-    slices: [S, H, W].
-    weighted: pairs of an index below `looks` and a weight, each [S, H, W].
-    looks: how many.
-
-  Returns:
-    [P] counts and [looks, P]: the weights of each index, per pixel.
-  """
-  head = slices > AIR
-  places = np.stack([_locate(mask) for mask in head])
-  filled = head.sum((1, 2))
-  ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
-  level = ranks * _LEVELS // len(slices)
-  places = (places + (level * _PLACES**2)[:, None, None])[head]
-  total = _LEVELS * _PLACES**2
-  counts = np.bincount(places, minlength=total)
-  sums = sum(
-    np.bincount(
-      np.broadcast_to(index, slices.shape)[head] * total + places,
-      weight[head],
-      minlength=looks * total,
-    )
-    for index, weight in weighted
-  )
-  return counts, sums.reshape(looks, total) / np.maximum(counts, 1)
-
-
-def _locate(mask):
-  """The place of every pixel of a slice in the bounding box of its head."""
-  fractions = []
-  for axis in (0, 1):
-    lines = np.flatnonzero(mask.any(1 - axis))
-    first, last = (lines[0], lines[-1]) if lines.size else (0, 0)
-    fraction = (np.arange(mask.shape[axis]) - first + 0.5) / (last - first + 1)
-    place = np.clip(np.floor(fraction * _PLACES), 0, _PLACES - 1).astype(int)
-    fractions.append(place)
-  rows, columns = fractions
-  columns = np.minimum(columns, _PLACES - 1 - columns)
-  return rows[:, None] * _PLACES + columns

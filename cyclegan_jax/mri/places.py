@@ -1,0 +1,105 @@
+"""Where in a head something is: what two contrasts share without pairs.
+
+Two folders show other people, but the same anatomy. A place is a fraction of
+the head's bounding box in its slice, left and right taken together, in slices
+that the head fills about as much: heads have to be upright, not centred. Means
+and histograms at places of one contrast can be held against those of another.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+AIR = 0.02  # of the range; as in metrics.head_mask
+_SIDE = 24  # places along either side of a bounding box
+_LEVELS = 6  # groups of slices by how much of them the head fills
+_STEPS = 16  # of histograms
+
+Weighted = Iterable[tuple[np.ndarray | int, np.ndarray]]
+
+
+def find_heads(images: np.ndarray) -> np.ndarray:
+  """Where [S, H, W] in [0, 1] is not air, [S, H, W] bool."""
+  return images > AIR
+
+
+def average(
+  heads: np.ndarray, weighted: Weighted, *, size: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+  """The pixels of heads at every place, and the means of what is weighted.
+
+  Args:
+    heads: [S, H, W] bool.
+    weighted: pairs of an index below `size` and a weight, each [S, H, W].
+    size: how many indices there are.
+
+  Returns:
+    [P] counts and [size, P]: the weights of each index, per pixel.
+  """
+  places = np.stack([_locate(mask) for mask in heads])
+  filled = heads.sum((1, 2))
+  ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
+  level = ranks * _LEVELS // len(heads)
+  places = (places + (level * _SIDE**2)[:, None, None])[heads]
+  total = _LEVELS * _SIDE**2
+  counts = np.bincount(places, minlength=total)
+  sums = sum(
+    np.bincount(
+      np.broadcast_to(index, heads.shape)[heads] * total + places,
+      weight[heads],
+      minlength=size * total,
+    )
+    for index, weight in weighted
+  )
+  return counts, sums.reshape(size, total) / np.maximum(counts, 1)
+
+
+def weigh(counts: np.ndarray, others: np.ndarray) -> np.ndarray:
+  """How much every place counts where two folders are compared.
+
+  [P] of sum 1; all 0 if no place shows a head in both.
+  """
+  weights = np.minimum(counts, others).astype(np.float64)
+  return weights / max(weights.sum(), 1)
+
+
+def share_levels(values: np.ndarray, knots: int) -> Weighted:
+  """Values in [0, 1] as shares of the two nearest of equally spaced knots."""
+  position = np.clip(values, 0, 1) * (knots - 1)
+  below = np.minimum(position.astype(int), knots - 2)
+  part = position - below
+  return [(below, 1 - part), (below + 1, part)]
+
+
+def histograms(
+  heads: np.ndarray, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """The pixels at every place, [P], and their histograms, [16, P]."""
+  return average(heads, share_levels(images, _STEPS), size=_STEPS)
+
+
+def measure_distance(
+  found: tuple[np.ndarray, np.ndarray], wanted: tuple[np.ndarray, np.ndarray]
+) -> float:
+  """How far intensities have to move for every place to look as it should.
+
+  1-Wasserstein distance of the `histograms` at each place, averaged over
+  pixels; in units of the range.
+  """
+  weights = weigh(found[0], wanted[0])
+  moved = np.abs(np.cumsum(found[1] - wanted[1], axis=0)).sum(0)
+  return float(weights @ moved / (_STEPS - 1))
+
+
+def _locate(mask):
+  """The place of every pixel of a slice in the bounding box of its head."""
+  fractions = []
+  for axis in (0, 1):
+    lines = np.flatnonzero(mask.any(1 - axis))
+    first, last = (lines[0], lines[-1]) if lines.size else (0, 0)
+    fraction = (np.arange(mask.shape[axis]) - first + 0.5) / (last - first + 1)
+    place = np.clip(np.floor(fraction * _SIDE), 0, _SIDE - 1).astype(int)
+    fractions.append(place)
+  rows, columns = fractions
+  columns = np.minimum(columns, _SIDE - 1 - columns)
+  return rows[:, None] * _SIDE + columns

@@ -1,0 +1,168 @@
+"""What can be told of a run without pairs, from slices that it trains on.
+
+How far translations are from looking as the other contrast does at each place
+of a head; whether they kept the polarity of their input, dark where it is dark;
+whether they depend on it at all. See docs/quality.md for how far to trust it.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from cyclegan_jax import array_types
+from cyclegan_jax import state as state_lib
+from cyclegan_jax.mri import places
+from cyclegan_jax.mri import slices as slices_lib
+
+_SLICES = 64  # of each domain are translated
+_BATCH = 4
+# From correlations: how much nearer to 1 than it should be is the wrong way.
+_KEPT = 0.5
+_SAME = 0.1  # of the variance that slices have
+
+
+class Watched(NamedTuple):
+  """Slices of a domain, and what its translations are held against.
+
+  Attributes:
+    images: [N, S, S] in [0, 1].
+    heads: [N, S, S] bool.
+    means: pixels at each place, [P], and their means, [1, P].
+    histograms: likewise, [16, P].
+    variance: between slices, averaged over pixels.
+  """
+
+  images: np.ndarray
+  heads: np.ndarray
+  means: tuple[np.ndarray, np.ndarray]
+  histograms: tuple[np.ndarray, np.ndarray]
+  variance: float
+
+
+def choose(
+  train: Mapping[str, slices_lib.SliceSet], *, image_size: int
+) -> dict[str, Watched]:
+  """Slices of both training domains, spread over them; their inner square."""
+  chosen = {}
+  for domain, slices in train.items():
+    rows = np.linspace(0, len(slices) - 1, min(len(slices), _SLICES))
+    images = np.stack([slices.load(row) for row in rows.astype(int)])
+    margin = (images.shape[1] - image_size) // 2
+    inner = slice(margin, margin + image_size)
+    images = (images[:, inner, inner] + 1) / 2
+    heads = places.find_heads(images)
+    chosen[domain] = Watched(
+      images=images,
+      heads=heads,
+      means=places.average(heads, [(0, images)]),
+      histograms=places.histograms(heads, images),
+      variance=float(images.var(axis=0).mean()),
+    )
+  return chosen
+
+
+def measure(
+  state: state_lib.CycleGANState,
+  watched: Mapping[str, Watched],
+  translate: Callable,
+) -> dict[str, float]:
+  """Measures translations of the slices that are watched.
+
+  Args:
+    state: whose generators translate.
+    watched: from `choose`.
+    translate: `steps.translate`, compiled.
+
+  Returns:
+    For 'ab' and 'ba': distance_ab, of the intensities at every place from what
+    the target domain has there (`places.measure_distance`), of the range;
+    polarity_ab, the correlation of the translations' means at places with the
+    source's, and wanted_polarity_ab, of the target domain's with them;
+    variance_ab, between translations of different slices, as a share of that
+    in the source or the target domain, the lesser. And distance, the mean of
+    both directions: the smaller, the better.
+  """
+  made = _translate(state, watched, translate)
+  measures = {}
+  for source, target in ('ab', 'ba'):
+    direction = source + target
+    own, other = watched[source], watched[target]
+    images = made[f'fake_{target}']
+    means = places.average(own.heads, [(0, images)])
+    measures |= {
+      f'distance_{direction}': places.measure_distance(
+        places.histograms(own.heads, images), other.histograms
+      ),
+      f'polarity_{direction}': _correlate(means, own.means),
+      f'wanted_polarity_{direction}': _correlate(other.means, own.means),
+      f'variance_{direction}': float(
+        images.var(axis=0).mean() / max(min(own.variance, other.variance), 1e-9)
+      ),
+    }
+  both = [measures[f'distance_{direction}'] for direction in ('ab', 'ba')]
+  return measures | {'distance': sum(both) / 2}
+
+
+def find_troubles(
+  measures: Mapping[str, float], names: Mapping[str, str]
+) -> dict[str, str]:
+  """What is wrong with translations, in words, by measure; nothing if all well.
+
+  Args:
+    measures: from `measure`.
+    names: of the domains, for people.
+  """
+  troubles = {}
+  for source, target in ('ab', 'ba'):
+    direction = source + target
+    what = f'{names[source]} to {names[target]}'
+    polarity, wanted, variance = (
+      measures[f'{name}_{direction}']
+      for name in ('polarity', 'wanted_polarity', 'variance')
+    )
+    if variance < _SAME:
+      troubles[f'variance_{direction}'] = (
+        f'{what}: outputs no longer depend on inputs: they differ from each '
+        f'other {variance:.0%} as much as slices of the training scans do'
+      )
+    elif polarity > wanted + _KEPT:
+      troubles[f'polarity_{direction}'] = (
+        f"{what}: the output keeps the input's polarity: between places of the "
+        f'head it goes with {names[source]} (correlation {polarity:.2f}), '
+        f'{names[target]} does not ({wanted:.2f})'
+      )
+  return troubles
+
+
+def _translate(state, watched, translate):
+  """{'fake_a', 'fake_b'} of all slices, each [N, S, S] in [0, 1]."""
+  rows = max(len(each.images) for each in watched.values())
+  rows = -(-rows // _BATCH) * _BATCH
+  images = {
+    domain: np.resize(2 * each.images - 1, (rows, *each.images.shape[1:]))
+    for domain, each in watched.items()
+  }
+  made = {'fake_a': [], 'fake_b': []}
+  for start in range(0, rows, _BATCH):
+    batch: array_types.Batch = {
+      domain: each[start : start + _BATCH, ..., None]
+      for domain, each in images.items()
+    }
+    for name, fakes in jax.device_get(translate(state, batch)).items():
+      made[name].append((fakes[..., 0] + 1) / 2)
+  sources = {'fake_a': 'b', 'fake_b': 'a'}
+  return {
+    name: np.concatenate(fakes)[: len(watched[sources[name]].images)]
+    for name, fakes in made.items()
+  }
+
+
+def _correlate(found, other):
+  """Of the means at places; 0 if either is the same everywhere."""
+  weights = places.weigh(found[0], other[0])
+  first, second = (each - weights @ each for each in (found[1][0], other[1][0]))
+  scale = np.sqrt((weights @ first**2) * (weights @ second**2))
+  return float(weights @ (first * second) / scale) if scale > 1e-9 else 0.0

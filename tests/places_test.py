@@ -1,0 +1,72 @@
+"""Places in heads: closed forms, and what whole histograms do not see."""
+
+import numpy as np
+import pytest
+
+from cyclegan_jax.mri import metrics
+from cyclegan_jax.mri import places
+
+
+def draw_shells(seed, brightness, count=12, size=48):
+  """Heads [S, H, W] of three shells about a centre that varies."""
+  rng = np.random.default_rng(seed)
+  rows, columns = np.mgrid[:size, :size]
+  images = []
+  for _ in range(count):
+    center = size / 2 + rng.uniform(-4, 4, 2)
+    radii = rng.uniform(14, 18, 2)
+    depth = 1 - np.hypot(
+      (rows - center[0]) / radii[0], (columns - center[1]) / radii[1]
+    )
+    shells = np.searchsorted((0, 0.2, 0.45), depth)
+    images.append(np.asarray((0, *brightness))[shells])
+  return np.stack(images)
+
+
+def measure_distance(images, wanted):
+  return places.measure_distance(
+    *(places.histograms(places.find_heads(x), x) for x in (images, wanted))
+  )
+
+
+def test_means_are_of_all_pixels_and_no_others():
+  images = draw_shells(0, (0.8, 0.2, 0.5))
+  heads = places.find_heads(images)
+  counts, (means,) = places.average(heads, [(0, images)])
+  assert counts.sum() == heads.sum()
+  assert counts @ means / counts.sum() == pytest.approx(images[heads].mean())
+
+
+def test_a_place_is_a_fraction_of_the_head_on_either_side():
+  """A square head, wherever it lies: its left half is folded on the right."""
+  images = np.zeros((1, 40, 60))
+  images[0, 5:29, 30:54] = np.abs(np.arange(24) - 11.5) + 1
+  counts, (means,) = places.average(images > 0, [(0, images)])
+  seen = counts.reshape(-1, 24, 24)[0]
+  np.testing.assert_array_equal(seen, np.tile([2] * 12 + [0] * 12, (24, 1)))
+  np.testing.assert_allclose(
+    means.reshape(-1, 24, 24)[0, :, :12], np.tile(12.5 - np.arange(12), (24, 1))
+  )
+
+
+def test_the_distance_of_a_shift_is_the_shift():
+  heads = np.full((4, 32, 32), 0.4)
+  assert measure_distance(heads, heads + 0.25) == pytest.approx(0.25)
+  assert measure_distance(heads, heads) == 0
+
+
+def test_it_sees_what_histograms_do_not():
+  target = draw_shells(1, (0.8, 0.2, 0.5))
+  right, wrong = (draw_shells(0, x) for x in ((0.8, 0.2, 0.5), (0.5, 0.2, 0.8)))
+  values = np.quantile(target[target > 0], np.linspace(0, 1, 101))
+  whole = [metrics.histogram_distance(x[x > 0], values) for x in (right, wrong)]
+  local = [measure_distance(x, target) for x in (right, wrong)]
+  assert max(whole) < 0.03
+  assert local[0] < 0.03 < 0.15 < local[1]
+
+
+def test_folders_without_a_common_place_have_no_weights():
+  assert not places.weigh(np.array([3, 0]), np.array([0, 2])).any()
+  np.testing.assert_allclose(
+    places.weigh(np.array([3, 1]), np.array([1, 5])), [0.5, 0.5]
+  )
