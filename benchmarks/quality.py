@@ -24,6 +24,9 @@ import time
 
 from absl import app
 from absl import flags
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
@@ -39,7 +42,11 @@ RECIPES = {
   'without contrast map': (_BEST, {'generator.contrast_map': False}),
   'without averages': (_BEST, {'ema_decay': 0.0}),
   'identity 5': (_BEST, {'loss.identity': 5.0}),
+  'cycle 0.3': (_BEST, {'loss.cycle': 0.3}),
   'cycle 3': (_BEST, {'loss.cycle': 3.0}),
+  'cycle 10': (_BEST, {'loss.cycle': 10.0}),
+  'rate 4e-4': (_BEST, {'optimizer.learning_rate': 4e-4}),
+  'pool of 50': (_BEST, {'pool_size': 50}),
   'bce': (_BEST, {'loss.kind': 'bce'}),
   'patches of 34': (_BEST, {'discriminator.layers': 2}),
 }
@@ -76,10 +83,12 @@ def main(argv):
           'config': RECIPES[name][0],
           'changes': fields,
           'seconds': seconds,
+          'workdir': workdir.name,
           'scores': score(workdir),
         }
       )
       write(folder, machine, runs)
+  draw(folder, {run['recipe']: run['workdir'] for run in reversed(runs)})
   print((folder / 'table.md').read_text())
 
 
@@ -162,6 +171,23 @@ def write(folder, machine, runs):
     ]
     add(name, scores, [run['seconds'] for run in same])
   (folder / 'table.md').write_text('\n'.join(lines) + '\n')
+
+
+def draw(folder, workdirs):
+  """picture.png: what --mode=evaluate has drawn of a run of each recipe."""
+  pictures = {
+    recipe: Image.open(folder / name / 'evaluation_ab.png')
+    for recipe, name in reversed(workdirs.items())
+  }
+  height = 30 + max(each.height for each in pictures.values())
+  width = sum(each.width for each in pictures.values())
+  page = Image.new('RGB', (width, height), 'black')
+  pen, left = ImageDraw.Draw(page), 0
+  for recipe, picture in pictures.items():
+    pen.text((left + 10, 6), recipe, 'white', ImageFont.load_default(18))
+    page.paste(picture, (left, 30))
+    left += picture.width
+  page.save(folder / 'picture.png')
 
 
 if __name__ == '__main__':

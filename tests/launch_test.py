@@ -67,6 +67,17 @@ def test_the_same_line_again_has_nothing_left_to_do(finished, launch):
   assert 'nothing left to do' in result.stdout
 
 
+def test_the_best_checkpoint_is_scored(finished, launch):
+  workdir, _ = finished
+  (best,) = (workdir / 'best').iterdir()
+  args = ['--mode=evaluate', f'--workdir={workdir}', '--checkpoint=best']
+  result = launch(*args)
+  assert result.returncode == 0, result.stderr
+  assert f'checkpoint {best.name} of {workdir}' in result.stdout
+  report = json.loads((workdir / 'evaluation.json').read_text())
+  assert report['checkpoint'] == int(best.name)
+
+
 def test_another_recipe_does_not_resume_it(finished, launch):
   workdir, _ = finished
   result = launch(
