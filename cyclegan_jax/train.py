@@ -120,7 +120,13 @@ def train(
       data.train, names, deviation=build.surroundings(config)
     )
     state = state_lib.start_from_maps(state, maps)
-  train_step = _compile_step(config, state, key)
+  # The compiler swallows a KeyboardInterrupt, or dies of it.
+  with _listen_for_signals('once this is compiled') as stopped:
+    train_step = _compile_step(config, state, key)
+  if stopped():
+    raise errors.Interrupted(
+      f'interrupted before step {start + 1}; the same command starts there'
+    )
   logbook = logbook_lib.Logbook(
     workdir,
     start=start,
@@ -146,7 +152,7 @@ def train(
   watched = watch.choose(data.train, image_size=config.image_size)
   with (
     _explain_memory(),
-    _listen_for_signals() as stopped,
+    _listen_for_signals('after this step') as stopped,
     contextlib.closing(checkpoints),
     contextlib.closing(best),
     contextlib.closing(logbook),
@@ -240,7 +246,7 @@ def _check_same_data(data, saved, workdir):
 
 
 @contextlib.contextmanager
-def _listen_for_signals():
+def _listen_for_signals(when):
   """Within, SIGINT and SIGTERM ask for a stop; a second SIGINT insists.
 
   Yields:
@@ -253,7 +259,7 @@ def _listen_for_signals():
     if asked.is_set() and signum == signal.SIGINT:
       raise KeyboardInterrupt
     asked.set()
-    screen.say('stopping after this step ...')
+    screen.say(f'stopping {when} ...')
 
   previous = {
     number: signal.signal(number, ask)

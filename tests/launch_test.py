@@ -127,6 +127,23 @@ def test_a_stopped_run_resumes_with_the_same_command(
   assert last_step(tmp_path) == saved + 4
 
 
+def test_a_stop_while_compiling_is_heard(environment, cache, tmp_path):
+  process = subprocess.Popen(
+    command(_SMOKE, f'--workdir={tmp_path}', '--config.num_epochs=500'),
+    cwd=_ROOT,
+    env=environment(XDG_CACHE_HOME=cache, JAX_ENABLE_COMPILATION_CACHE='false'),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert any(line.startswith('compiling') for line in process.stdout)
+  process.send_signal(signal.SIGTERM)
+  stdout, stderr = process.communicate()
+  assert process.returncode == 1
+  assert 'stopping' in stdout
+  assert 'launch.py: interrupted' in stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
   'args,message',
   [
