@@ -66,6 +66,27 @@ def make_head():
 
 
 @pytest.fixture(scope='session')
+def draw_people():
+  """Slices [N, 48, 48] of heads: tissues 1 to 4 in shells, 0 is air."""
+
+  def draw(seed, count=40, size=48):
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size]
+    people = []
+    for _ in range(count):
+      center = size / 2 + rng.uniform(-4, 4, 2)
+      radii = rng.uniform(14, 18, 2)
+      depth = 1 - np.hypot(
+        (rows - center[0]) / radii[0], (columns - center[1]) / radii[1]
+      )
+      bounds = (0, *np.sort(rng.uniform((0.1, 0.4, 0.6), (0.3, 0.6, 0.9))))
+      people.append(np.searchsorted(bounds, depth))
+    return np.stack(people)
+
+  return draw
+
+
+@pytest.fixture(scope='session')
 def save_nifti():
   """Writes a NIfTI file, 1 mm RAS unless told otherwise."""
 

@@ -11,22 +11,6 @@ from cyclegan_jax.mri import metrics
 _SIZE = 48
 
 
-def draw_people(seed, count=40):
-  """Slices of heads: three tissues in shells about a centre that varies."""
-  rng = np.random.default_rng(seed)
-  rows, columns = np.mgrid[:_SIZE, :_SIZE]
-  people = []
-  for _ in range(count):
-    center = _SIZE / 2 + rng.uniform(-4, 4, 2)
-    radii = rng.uniform(14, 18, 2)
-    depth = 1 - np.hypot(
-      (rows - center[0]) / radii[0], (columns - center[1]) / radii[1]
-    )
-    bounds = (0, *np.sort(rng.uniform((0.1, 0.4, 0.6), (0.3, 0.6, 0.9))))
-    people.append(np.searchsorted(bounds, depth))  # 0 is air
-  return np.stack(people)
-
-
 def image(tissues, brightness, seed):
   noise = np.random.default_rng(seed).normal(0, 0.01, tissues.shape)
   values = np.asarray((0, *brightness))[tissues]
@@ -44,7 +28,7 @@ _T1 = (0.8, 0.2, 0.5, 0.7)
     (0.4, 0.4, 0.9, 0.4),  # up and down
   ],
 )
-def test_a_known_contrast_is_found_in_other_people(brightness):
+def test_a_known_contrast_is_found_in_other_people(brightness, draw_people):
   source = image(draw_people(0), _T1, 1)
   target = image(draw_people(2), brightness, 3)
   found = contrast.fit_map(source, target, deviation=2.25)
@@ -57,7 +41,7 @@ def test_a_known_contrast_is_found_in_other_people(brightness):
   np.testing.assert_array_equal(mapped[source == 0], 0)
 
 
-def test_the_step_has_the_same_map():
+def test_the_step_has_the_same_map(draw_people):
   images = image(draw_people(0, count=3), _T1, 1)
   values = np.random.default_rng(4).uniform(0, 1, (12, 8))
   np.testing.assert_allclose(
