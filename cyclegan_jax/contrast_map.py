@@ -56,4 +56,4 @@ def map_contrast(
     for each, knots in zip((images, surroundings), values.shape, strict=True)
   ]
   mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
-  return jnp.where(images > places.AIR, mapped, 0.0)
+  return jnp.where(places.find_heads(images), mapped, 0.0)

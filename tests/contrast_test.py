@@ -41,6 +41,19 @@ def test_a_known_contrast_is_found_in_other_people(brightness, draw_people):
   np.testing.assert_array_equal(mapped[source == 0], 0)
 
 
+def test_fluid_as_black_as_air_becomes_bright(draw_people):
+  def scan(people, fluid):
+    return np.asarray((0, 0.8, fluid, 0.5, 0.7))[people]
+
+  people = draw_people(0)
+  source = scan(people, 0.0)
+  target = scan(draw_people(2), 0.9)
+  found = contrast.fit_map(source, target, deviation=2.25)
+  mapped = contrast.apply_map(found.values, source, deviation=2.25)
+  assert np.median(mapped[people == 2]) > 0.6
+  np.testing.assert_array_equal(mapped[people == 0], 0)
+
+
 def test_the_step_has_the_same_map(draw_people):
   images = image(draw_people(0, count=3), _T1, 1)
   values = np.random.default_rng(4).uniform(0, 1, (12, 8))

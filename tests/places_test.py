@@ -1,7 +1,9 @@
 """Places in heads: closed forms, and what whole histograms do not see."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cyclegan_jax.mri import metrics
 from cyclegan_jax.mri import places
@@ -13,6 +15,23 @@ def measure_distance(images, wanted):
   return places.measure_distance(
     *(places.histograms(places.find_heads(x), x) for x in (images, wanted))
   )
+
+
+def test_black_inside_a_head_is_no_air():
+  """As filled by SciPy; a notch that opens to the outside stays air."""
+  rows, columns = np.ogrid[-20:20, -20:20]
+  image = np.where(np.hypot(rows, columns) < 17, 0.5, 0.0)
+  whole = image > 0
+  image[15:25, 18:22] = 0  # ventricles
+  filled = ndimage.binary_fill_holes(image > 0)
+  np.testing.assert_array_equal(filled, whole)
+  image[:9, 19:21] = 0  # the fissure between the hemispheres
+  notch = whole & (image == 0) & (rows < -10)
+  for made in (
+    places.find_heads(image[None]),
+    places.find_heads(jnp.asarray(image[None, ..., None]))[..., 0],
+  ):
+    np.testing.assert_array_equal(made[0], whole & ~notch)
 
 
 def test_means_are_of_all_pixels_and_no_others(draw_people):

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-AIR = 0.02  # of the range; as in metrics.head_mask
+_AIR = 0.02  # of the range; as in metrics.head_mask
+_TISSUE = 0.2  # more than the noise of air
 _SIDE = 24  # places along either side of a bounding box
 _LEVELS = 6  # groups of slices by how much of them the head fills
 _STEPS = 16  # of histograms
@@ -18,9 +19,19 @@ _STEPS = 16  # of histograms
 Weighted = Iterable[tuple[np.ndarray | int, np.ndarray]]
 
 
-def find_heads(images: np.ndarray) -> np.ndarray:
-  """Where [S, H, W] in [0, 1] is not air, [S, H, W] bool."""
-  return images > AIR
+def find_heads(images):
+  """Where [S, H, W] or [S, H, W, 1] in [0, 1] is not air, of that shape, bool.
+
+  What has tissue above and below it and on both sides is no air, however dark:
+  in T1w the fluid in the ventricles can be black. NumPy's arrays and JAX's.
+  """
+  tissue = images > _TISSUE
+  enclosed = True
+  for axis in (1, 2):
+    until = tissue.cumsum(axis)
+    total = tissue.sum(axis, keepdims=True)
+    enclosed = enclosed & (until > 0) & (until - tissue < total)
+  return enclosed | (images > _AIR)
 
 
 def average(
