@@ -6,9 +6,10 @@
 The CycleGAN paper's ResNet and least squares, with four changes: generators
 start from a contrast map that is fitted to the training slices without pairs;
 no identity loss, which holds intensities where they are, and T1w and T2w have
-opposite ones; a cycle loss of weight 1, not 10, which with that start does
+opposite ones; a cycle loss of weight 3, not 10, which with that start does
 better; running averages of the generators translate. Measured in
-docs/quality.md.
+docs/quality.md, where stripped brains did better still with 1 and whole heads
+worse.
 
 Cost: about 800 GFLOP a step; an accelerator is meant. On two CPU cores, for 400
 slices, in an hour: --config.image_size=128 --config.generator.features=32
@@ -31,7 +32,7 @@ def get_config():
   config.num_epochs = 100
   config.decay_epochs = 50
   config.loss.kind = 'lsgan'
-  config.loss.cycle = 1.0
+  config.loss.cycle = 3.0
   config.loss.identity = 0.0
   config.ema_decay = 0.995
   return config
