@@ -10,6 +10,7 @@ and shares the processor with. On CPU the step is computed by the same cores;
 its time in a loop of its own is given too.
 """
 
+import collections
 import functools
 import itertools
 import pathlib
@@ -98,6 +99,7 @@ def main(argv):
     lines = [f'step alone {alone:.2f} ms']
     for title, source in rounds.items():
       spent = {'loader': [], 'placing': [], 'step': [], 'logbook': []}
+      in_flight = collections.deque()
       for done in range(1, _STEPS.value + 1):
         times = [time.perf_counter()]
         images = next(source)
@@ -105,6 +107,7 @@ def main(argv):
         batch = parallel.shard(images)
         times.append(time.perf_counter())
         state, metrics = step(state, batch, key)
+        parallel.throttle(in_flight, metrics)
         times.append(time.perf_counter())
         logbook.record(done, metrics)
         times.append(time.perf_counter())

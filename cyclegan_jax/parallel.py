@@ -6,6 +6,7 @@ so a checkpoint does not depend on how many devices wrote it; a batch arrives as
 [D, B/D, ...].
 """
 
+import collections
 from collections.abc import Callable
 import functools
 
@@ -19,6 +20,7 @@ from cyclegan_jax import host
 
 AXIS = 'data'
 KINDS = ('pmap', 'shard_map')
+_STEPS_AHEAD = 4
 
 
 def data_parallel(step: Callable, *, kind: str = 'pmap') -> Callable:
@@ -91,14 +93,22 @@ def replicate(tree):
   return jax.device_put(tree, NamedSharding(_mesh(), PartitionSpec()))
 
 
-def throttle(metrics):
-  """Waits for a step where steps must not run ahead of their devices.
+def throttle(in_flight: collections.deque, metrics):
+  """Waits for an earlier step once enough of them are on their way.
 
-  Virtual devices share the threads of one processor: of many steps in flight
-  each can wait for a thread that another holds.
+  Some have to be, so that devices never wait for the host. Many would hold
+  their batches in memory, and put off a stop until the last of them. Virtual
+  devices share the threads of one processor: of several steps in flight each
+  can wait for a thread that another holds.
+
+  Args:
+    in_flight: metrics of the steps on their way, oldest first; changed.
+    metrics: of the newest step.
   """
-  if on_cpu() and jax.local_device_count() > 1:
-    jax.block_until_ready(metrics)
+  in_flight.append(metrics)
+  virtual = on_cpu() and jax.local_device_count() > 1
+  while len(in_flight) > (0 if virtual else _STEPS_AHEAD):
+    jax.block_until_ready(in_flight.popleft())
 
 
 def check_batch_size(batch_size: int, parts: int = 1):

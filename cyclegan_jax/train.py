@@ -1,5 +1,6 @@
 """Training: the order of things."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -157,13 +158,14 @@ def train(
     contextlib.closing(best),
     contextlib.closing(logbook),
   ):
+    in_flight = collections.deque()
     for step in range(start, num_steps):
-      # The host runs ahead of the devices, with the next batches on them, until
-      # the logbook wants to know something.
+      # The host is some steps ahead of the devices, with the next batches on
+      # them, until the logbook wants to know something.
       batch = parallel.shard(next(batches))
       with jax.transfer_guard('disallow'):
         state, metrics = train_step(state, batch, key)
-      parallel.throttle(metrics)
+      parallel.throttle(in_flight, metrics)
       done = step + 1
       last = done == num_steps
       logbook.record(done, metrics)

@@ -1,5 +1,6 @@
 """Four devices do what one does. With SGD: Adam would hide a wrong scale."""
 
+import collections
 import functools
 
 import chex
@@ -135,3 +136,21 @@ def test_memory_needed_is_what_a_program_holds():
   needed = parallel.memory_needed(compiled) / 2**20
   assert 1 <= needed < 4
   assert parallel.memory_of_device() > 2**28
+
+
+@pytest.mark.parametrize('devices, ahead', [(1, 4), (4, 0)])
+def test_no_more_than_some_steps_are_on_their_way(devices, ahead, monkeypatch):
+  monkeypatch.setattr(jax, 'local_device_count', lambda: devices)
+
+  @jax.jit
+  def work(x):
+    return jax.lax.fori_loop(0, 40, lambda _, x: jax.numpy.tanh(x @ x), x)
+
+  x = jax.block_until_ready(work(jax.numpy.eye(256)))
+  made, in_flight = [], collections.deque()
+  for _ in range(10):
+    x = work(x)
+    made.append(x)
+    parallel.throttle(in_flight, x)
+    assert len(in_flight) <= ahead
+    assert all(each.is_ready() for each in made[: max(len(made) - ahead, 0)])
