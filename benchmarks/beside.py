@@ -52,6 +52,8 @@ def main(argv):
   config = _CONFIG.value
   print(turns.describe_machine('jax', 'flax', 'optax'))
   data = build.open_data(config)
+  if not data.pairs:
+    raise app.UsageError('name pairs: --config.data.test_a=DIR and test_b')
   images = max(map(len, data.train.values()))
   steps_per_epoch = -(-images // config.batch_size)
   num_steps = config.num_epochs * steps_per_epoch
@@ -210,7 +212,7 @@ def ready_supervised(config, data, schedule):
       )
       for domain, each in paired.items()
     }
-    holder.append(learn(holder.pop(), batch))
+    holder.append(jax.block_until_ready(learn(holder.pop(), batch)))
 
   def translate(state, batch):
     del state

@@ -69,7 +69,7 @@ def main(argv):
     raise app.UsageError(f'--only={min(unknown)}: one of {", ".join(RECIPES)}')
   machine = turns.describe_machine('jax', 'flax', 'optax')
   print(machine)
-  folder = pathlib.Path(_FOLDER.value)
+  folder = pathlib.Path(_FOLDER.value).absolute()
   runs = []
   for name in _ONLY.value:
     for seed in _SEEDS.value:

@@ -124,8 +124,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Past fakes of each domain kept for the discriminators; 0: only new ones.
   config.pool_size = 0
 
-  # Steps between two lines of the log, sample grids, evaluations on the
-  # held-out pairs, checkpoints.
+  # Steps between two lines of the log, sample grids, evaluations (without
+  # pairs, and on the held-out pairs if there are any), checkpoints.
   config.log_every_steps = 50
   config.sample_every_steps = 500
   config.evaluate_every_steps = 1000

@@ -58,6 +58,13 @@ def save(
   )
 
 
+def forget_after(manager: ocp.CheckpointManager, step: int):
+  """Deletes the checkpoints after `step`, which training comes by again."""
+  for later in manager.all_steps():
+    if later > step:
+      manager.delete(later)
+
+
 def restore_meta(manager: ocp.CheckpointManager) -> dict:
   """The `meta` of the newest checkpoint."""
   args = ocp.args.Composite(meta=ocp.args.JsonRestore())
@@ -107,9 +114,12 @@ def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
   """
   folder = pathlib.Path(workdir, KINDS[kind]).absolute()
   if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
+    hint = (
+      ': none is chosen before the first evaluation, '
+      '--config.evaluate_every_steps; use --checkpoint=newest'
+    )
     raise errors.UserError(
-      f'{workdir} has no {kind} checkpoint: none is chosen before the first '
-      'evaluation, --config.evaluate_every_steps; use --checkpoint=newest'
+      f'{workdir} has no {kind} checkpoint' + (hint if kind == 'best' else '')
     )
   return max(
     (path for path in folder.iterdir() if path.name.isdigit()),

@@ -122,7 +122,13 @@ class Logbook:
       scores: metric to number.
       final: this evaluation is due only because the run ends here; a longer
         run drops its line.
+
+    Raises:
+      FloatingPointError: if translations are no numbers.
     """
+    _check_finite(
+      {'distance': scores['distance_ab'] + scores['distance_ba']}, step
+    )
     self._write(step, 'evaluation', scores, final=final)
     screen.say(
       f'step {step}  without pairs, distance from what each place of a head '
@@ -171,13 +177,7 @@ class Logbook:
     first = self._step - len(pending) + 1
     for step, metrics in enumerate(jax.device_get(pending), first):
       metrics = {name: float(value) for name, value in metrics.items()}
-      for name, value in metrics.items():
-        if not math.isfinite(value):
-          raise FloatingPointError(
-            f'{name} is {value} at step {step}; start again in another '
-            '--workdir with a lower --config.optimizer.learning_rate, or look '
-            'for broken slices'
-          )
+      _check_finite(metrics, step)
       for sums in self._sums.values():
         for name, value in metrics.items():
           sums[name] = sums.get(name, 0.0) + value
@@ -271,3 +271,13 @@ def _format_totals(averages):
     f'generators ab {generator_ab:.3f} ba {generator_ba:.3f}  '
     f'discriminators a {discriminator_a:.3f} b {discriminator_b:.3f}'
   )
+
+
+def _check_finite(values, step):
+  for name, value in values.items():
+    if not math.isfinite(value):
+      raise FloatingPointError(
+        f'{name} is {value} at step {step}; start again in another '
+        '--workdir with a lower --config.optimizer.learning_rate, or look '
+        'for broken slices'
+      )

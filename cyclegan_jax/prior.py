@@ -8,7 +8,7 @@ from cyclegan_jax import screen
 from cyclegan_jax.mri import contrast
 from cyclegan_jax.mri import slices as slices_lib
 
-_SLICES = 400  # of each domain are enough
+_PIXELS = 400 * 128**2  # of each domain are enough
 _LEAST_EXPLAINED = 0.05
 
 
@@ -46,5 +46,6 @@ def fit_maps(
 
 
 def _load(slices):
-  rows = np.linspace(0, len(slices) - 1, min(len(slices), _SLICES))
+  count = max(_PIXELS // slices.load(0).size, 1)
+  rows = np.linspace(0, len(slices) - 1, min(len(slices), count))
   return np.stack([(slices.load(row) + 1) / 2 for row in rows.astype(int)])

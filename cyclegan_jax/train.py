@@ -94,11 +94,12 @@ def train(
     _check_same_data(data, meta['data'], workdir)
     state = checkpoint.restore(checkpoints, state, batches)
     sums = meta['sums']
+  start = int(state.step)
   best = checkpoint.open_checkpoints(workdir, 'best', keep=1)
+  checkpoint.forget_after(best, start)  # by a run that was killed since
   least = np.inf
   if best.latest_step() is not None:
     least = checkpoint.restore_meta(best)['distance']
-  start = int(state.step)
   files.write_json(workdir / 'config.json', description)
   summary.say_plan(
     config,
@@ -186,11 +187,12 @@ def train(
         logbook.evaluation(done, scores, final=not evaluation_due)
         if done > num_steps / 4:
           logbook.warn(watch.find_troubles(scores, names))
-      if last or stopped() or is_due(done, config.checkpoint_every_steps):
+      stop = stopped() and not last
+      if last or stop or is_due(done, config.checkpoint_every_steps):
         meta = describe(state) | {'sums': logbook.sums()}
         checkpoint.save(checkpoints, state, batches, meta)
         logbook.pause()
-      if stopped() and not last:
+      if stop:
         raise errors.Interrupted(
           f'interrupted: step {done} is saved, the same command resumes there'
         )

@@ -92,14 +92,16 @@ def measure(
     own, other = watched[source], watched[target]
     images = made[f'fake_{target}']
     means = places.average(own.heads, [(0, images)])
+    lesser = min(own.variance, other.variance)
     measures |= {
       f'distance_{direction}': places.measure_distance(
         places.histograms(own.heads, images), other.histograms
       ),
       f'polarity_{direction}': _correlate(means, own.means),
       f'wanted_polarity_{direction}': _correlate(other.means, own.means),
-      f'variance_{direction}': float(
-        images.var(axis=0).mean() / max(min(own.variance, other.variance), 1e-9)
+      # A single slice differs from none: nothing is to be expected then.
+      f'variance_{direction}': (
+        float(images.var(axis=0).mean() / lesser) if lesser > 1e-9 else 1.0
       ),
     }
   both = [measures[f'distance_{direction}'] for direction in ('ab', 'ba')]

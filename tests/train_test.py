@@ -191,6 +191,20 @@ def test_a_resumed_run_knows_its_best_checkpoint(config, tmp_path):
   assert checkpoint.find(tmp_path).name == '3'
 
 
+def test_the_best_of_a_killed_run_is_not_that_of_the_next(config, tmp_path):
+  """Killed after an evaluation and before its first checkpoint."""
+  config.evaluate_every_steps = 1
+  config.max_steps = 2
+  train.train(config, tmp_path)
+  path = checkpoint.find(tmp_path, 'best')
+  meta = checkpoint.read_meta(path)
+  (path / 'meta' / 'metadata').write_text(json.dumps(meta | {'distance': 0.0}))
+  shutil.rmtree(tmp_path / 'checkpoints')
+  config.seed = 1
+  train.train(config, tmp_path)
+  assert checkpoint.read_meta(checkpoint.find(tmp_path, 'best'))['distance'] > 0
+
+
 def test_without_an_evaluation_there_is_no_best(tmp_path):
   with pytest.raises(errors.UserError, match='no best checkpoint'):
     checkpoint.find(tmp_path, 'best')
@@ -273,6 +287,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path):
   config.optimizer.learning_rate = 1e30
   with pytest.raises(FloatingPointError, match='is (nan|inf) at step'):
     train.train(config, tmp_path)
+
+
+def test_translations_that_are_not_finite_stop_the_run(
+  config, tmp_path, monkeypatch
+):
+  """Before a checkpoint of them is written."""
+  measures = {'distance_ab': 0.1, 'distance_ba': np.nan, 'distance': np.nan}
+  monkeypatch.setattr(train.watch, 'measure', lambda *_: dict(measures))
+  config.max_steps = 1
+  with pytest.raises(FloatingPointError, match='is nan at step 1'):
+    train.train(config, tmp_path)
+  with pytest.raises(errors.UserError, match='no newest checkpoint'):
+    checkpoint.find(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def test_outputs_that_do_not_depend_on_inputs_are_told(watched):
   assert 'no longer depend on inputs' in troubles['variance_ab']
 
 
+def test_of_a_single_slice_no_variety_is_expected():
+  train = {'a': Slices(0, inverted=False, count=1), 'b': Slices(1, True)}
+  watched = watch.choose(train, image_size=32)
+  assert watch.find_troubles(measure(watched, invert), _NAMES) == {}
+
+
 def test_larger_slices_are_looked_at_in_their_middle():
   train = {domain: Slices(0, inverted=False, size=40) for domain in 'ab'}
   chosen = watch.choose(train, image_size=32)
