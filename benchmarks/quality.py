@@ -87,7 +87,7 @@ def main(argv):
         }
       )
       write(folder, machine, runs)
-  draw(folder, {run['recipe']: run['workdir'] for run in reversed(runs)})
+  draw(folder, runs)
   print((folder / 'table.md').read_text())
 
 
@@ -172,12 +172,12 @@ def write(folder, machine, runs):
   (folder / 'table.md').write_text('\n'.join(lines) + '\n')
 
 
-def draw(folder, workdirs):
+def draw(folder, runs):
   """picture.png: what --mode=evaluate has drawn of a run of each recipe."""
-  pictures = {
-    recipe: Image.open(folder / name / 'evaluation_ab.png')
-    for recipe, name in reversed(workdirs.items())
-  }
+  pictures = {}
+  for run in runs:
+    path = folder / run['workdir'] / 'evaluation_ab.png'
+    pictures.setdefault(run['recipe'], Image.open(path))
   height = 30 + max(each.height for each in pictures.values())
   width = sum(each.width for each in pictures.values())
   page = Image.new('RGB', (width, height), 'black')

@@ -13,6 +13,7 @@ from orbax import checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from cyclegan_jax import errors
+from cyclegan_jax import files
 from cyclegan_jax import state as state_lib
 
 # Folders of a workdir: to go on from, and the one `watch` thinks best.
@@ -113,7 +114,8 @@ def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
     UserError: if there is none.
   """
   folder = pathlib.Path(workdir, KINDS[kind]).absolute()
-  if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
+  steps = files.list_numbered(folder)
+  if not steps:
     hint = (
       ': none is chosen before the first evaluation, '
       '--config.evaluate_every_steps; use --checkpoint=newest'
@@ -121,10 +123,7 @@ def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
     raise errors.UserError(
       f'{workdir} has no {kind} checkpoint' + (hint if kind == 'best' else '')
     )
-  return max(
-    (path for path in folder.iterdir() if path.name.isdigit()),
-    key=lambda path: int(path.name),
-  )
+  return steps[-1]
 
 
 def read_meta(path: pathlib.Path) -> dict:

@@ -8,6 +8,7 @@ import json
 import pathlib
 
 from cyclegan_jax import errors
+from cyclegan_jax import files
 from cyclegan_jax.mri import scans
 
 # Fields that may change when a run is resumed: they decide how long it goes on,
@@ -221,5 +222,4 @@ def _check_workdir(fields, workdir):
 
 
 def _has_checkpoint(workdir):
-  folder = workdir / 'checkpoints'
-  return folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir())
+  return bool(files.list_numbered(workdir / 'checkpoints'))

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and folders that are numbered."""
 
 import contextlib
 import json
@@ -25,3 +25,11 @@ def write_json(path: pathlib.Path, content: Any):
   """Writes what JSON can hold."""
   with replace_file(path) as partial:
     partial.write_text(json.dumps(content, indent=2) + '\n')
+
+
+def list_numbered(folder: pathlib.Path) -> list[pathlib.Path]:
+  """What has a number for a name in a folder, in order; nothing without one."""
+  if not folder.is_dir():
+    return []
+  found = (path for path in folder.iterdir() if path.name.isdigit())
+  return sorted(found, key=lambda path: int(path.name))

@@ -126,9 +126,7 @@ class Logbook:
     Raises:
       FloatingPointError: if translations are no numbers.
     """
-    _check_finite(
-      {'distance': scores['distance_ab'] + scores['distance_ba']}, step
-    )
+    _check_finite({'distance': scores['distance']}, step)
     self._write(step, 'evaluation', scores, final=final)
     screen.say(
       f'step {step}  without pairs, distance from what each place of a head '

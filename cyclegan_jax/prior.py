@@ -46,6 +46,5 @@ def fit_maps(
 
 
 def _load(slices):
-  count = max(_PIXELS // slices.load(0).size, 1)
-  rows = np.linspace(0, len(slices) - 1, min(len(slices), count))
-  return np.stack([(slices.load(row) + 1) / 2 for row in rows.astype(int)])
+  count = max(_PIXELS // slices.size**2, 1)
+  return (slices_lib.load_spread(slices, count) + 1) / 2

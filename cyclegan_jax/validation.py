@@ -64,6 +64,7 @@ def draw_batch(data: build.Data, *, image_size: int) -> array_types.Batch:
     spread[domain] = dataclasses.replace(slices_, slices=chosen)
   batch = next(data_lib.eval_batches(spread, batch_size=_SAMPLES))
   del batch['mask']
-  margin = (batch['a'].shape[1] - image_size) // 2
-  inner = slice(margin, margin + image_size)
-  return {domain: images[:, inner, inner] for domain, images in batch.items()}
+  return {
+    domain: slices.crop_middle(images, image_size)
+    for domain, images in batch.items()
+  }

@@ -48,11 +48,8 @@ def choose(
   """Slices of both training domains, spread over them; their inner square."""
   chosen = {}
   for domain, slices in train.items():
-    rows = np.linspace(0, len(slices) - 1, min(len(slices), _SLICES))
-    images = np.stack([slices.load(row) for row in rows.astype(int)])
-    margin = (images.shape[1] - image_size) // 2
-    inner = slice(margin, margin + image_size)
-    images = (images[:, inner, inner] + 1) / 2
+    images = slices_lib.load_spread(slices, _SLICES)
+    images = (slices_lib.crop_middle(images, image_size) + 1) / 2
     heads = places.find_heads(images)
     chosen[domain] = Watched(
       images=images,

@@ -219,3 +219,16 @@ def select(
 def _group(scan):
   """Pictures of one folder share their white; any other scan is alone."""
   return str(scan.paths[0].parent) if scan.is_picture else scan.name
+
+
+def load_spread(slices: SliceSet, count: int) -> np.ndarray:
+  """At most so many slices, spread evenly: [N, size, size] in [-1, 1]."""
+  rows = np.linspace(0, len(slices) - 1, min(len(slices), count))
+  return np.stack([slices.load(row) for row in rows.astype(int)])
+
+
+def crop_middle(images: np.ndarray, size: int) -> np.ndarray:
+  """The inner squares [N, size, size, ...] of images that may be larger."""
+  margin = (images.shape[1] - size) // 2
+  inner = slice(margin, margin + size)
+  return images[:, inner, inner]
