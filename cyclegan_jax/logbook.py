@@ -4,6 +4,7 @@ Nothing is fetched from the devices between two lines of the log.
 """
 
 from collections.abc import Callable
+import copy
 import json
 import math
 import pathlib
@@ -151,9 +152,12 @@ class Logbook:
     self._warned |= set(troubles)
 
   def sums(self) -> dict:
-    """The sums of the open window and epoch, for a checkpoint."""
+    """The sums of the open window and epoch, for a checkpoint.
+
+    A copy, for a checkpoint is written while later steps are summed up.
+    """
     self._fetch()
-    return self._sums
+    return copy.deepcopy(self._sums)
 
   def pause(self):
     """Leaves the time since the last step out of the rate."""

@@ -68,3 +68,12 @@ def test_a_warning_is_said_once(logbook, capsys):
   logbook.warn({'polarity_ab': 'kept', 'polarity_ba': 'also kept'})
   lines = capsys.readouterr().out.splitlines()
   assert [line.split(': ')[-1] for line in lines] == ['kept', 'also kept']
+
+
+def test_sums_are_of_the_step_they_were_taken_at(logbook):
+  """Later steps do not reach what a checkpoint is still being written of."""
+  logbook.record(1, dict.fromkeys(logbook_lib.TOTALS, 1.0))
+  taken = logbook.sums()
+  logbook.record(2, dict.fromkeys(logbook_lib.TOTALS, 1.0))
+  assert logbook.sums()['window']['count'] == 2
+  assert taken['window']['count'] == taken['epoch']['generator_ab'] == 1
