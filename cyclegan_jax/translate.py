@@ -127,7 +127,10 @@ def _translate_scan(
     )
   voxels = fake.voxels
   if voxel_type == 'input' or pictured:
-    voxels = _convert(voxels, volume.voxels.dtype, scan)
+    # A picture keeps its black and white: it has as many levels as it shows,
+    # and a black one stays black.
+    levels = 0 if pictured else _LEVELS
+    voxels = _convert(voxels, volume.voxels.dtype, scan, levels=levels)
   provenance = model.provenance()
   # The scan comes last: where it is, all the rest is.
   files.write_json(
@@ -153,8 +156,14 @@ def _translate_scan(
   formats.write_scan(job.target, voxels, volume, provenance)
 
 
-def _convert(voxels, kind, scan):
+def _convert(voxels, kind, scan, *, levels):
   """To the type of the source, in a form that every format can hold.
+
+  Args:
+    voxels: float32 [I, J, K].
+    kind: the type wanted.
+    scan: the source, to be named.
+    levels: how far apart its smallest and its largest number must be.
 
   Raises:
     UserError: if that type cannot hold the result.
@@ -167,8 +176,8 @@ def _convert(voxels, kind, scan):
   limits = np.iinfo(kind)
   rounded = voxels.round()
   clipped = rounded.clip(limits.min, limits.max)
-  levels = np.ptp(clipped)
-  if np.mean(clipped != rounded) > _CLIPPED or levels < _LEVELS:
+  lost = np.mean(clipped != rounded) > _CLIPPED
+  if lost or np.ptp(clipped) < levels:
     raise errors.UserError(
       f'{scan.place}: {kind} cannot hold the result, which goes from '
       f'{voxels.min():.4g} to {voxels.max():.4g}; use --voxel_type=float32'

@@ -199,6 +199,23 @@ def test_a_picture_stays_one_of_its_size_and_depth(trained, tmp_path, dtype):
   assert fake.voxels.dtype == dtype and fake.voxels.shape == (1, 50, 30)
 
 
+def test_black_pictures_among_others_stay_black(trained, tmp_path):
+  """The outer slices of a head; of faint noise, too, nothing is made up."""
+  disc = np.zeros((40, 40), np.uint8)
+  disc[8:32, 8:32] = 200
+  faint = np.random.default_rng(0).integers(0, 4, (40, 40), np.uint8)
+  pictures = {'0': 0 * disc, '1': disc, '2': faint, '3': disc.astype('u2') * 0}
+  (tmp_path / 'in').mkdir()
+  for name, pixels in pictures.items():
+    Image.fromarray(pixels).save(tmp_path / 'in' / f'{name}.png')
+  run(trained, tmp_path / 'in', tmp_path / 'out', preview=True)
+  for name in '023':
+    fake = read(tmp_path / 'out' / f'{name}.png').voxels
+    assert fake.dtype == pictures[name].dtype
+    np.testing.assert_array_equal(fake[0], pictures[name])
+  assert np.ptp(read(tmp_path / 'out' / '1.png').voxels)
+
+
 def test_one_bad_file_among_many_does_not_lose_the_others(
   trained, head, tmp_path, capsys
 ):
