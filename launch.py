@@ -1,4 +1,4 @@
-"""Command line: flags and a dispatch table.
+r"""Command line: flags and a table of modes.
 
   python launch.py --config=configs/quickstart.py
   python launch.py --config=configs/t1t2.py --config.data.train_a=DIR_A \
@@ -28,23 +28,48 @@ from cyclegan_jax import command_line
 from cyclegan_jax import errors
 from cyclegan_jax import host
 
-# Modes and the flags they take besides --workdir. A mode's module, of the same
-# name, is imported when it is known: JAX takes seconds to import.
+_RUN = {'workdir': 'W, the folder of a run'}
 MODES = {
-  'train': ('config',),
-  'translate': (
-    *('direction', 'source', 'target', 'planes', 'volume', 'voxel_type'),
-    *('batch_size', 'checkpoint', 'overwrite', 'preview'),
+  'train': command_line.Mode(
+    entry='cyclegan_jax.train:train',
+    help='learns from two folders of scans, or goes on where a run stopped',
+    check=lambda given: checks.check_training(
+      given['config'], given['workdir']
+    ),
+    required={'config': '..., such as configs/quickstart.py'},
+    optional=('workdir',),
   ),
-  'evaluate': ('source_a', 'source_b', 'volume', 'batch_size', 'checkpoint'),
+  'translate': command_line.Mode(
+    entry='cyclegan_jax.translate:translate',
+    help='makes the other contrast of a scan or a folder of scans',
+    check=lambda given: checks.check_inference(given['workdir'], given),
+    required=_RUN
+    | {
+      'direction': 'ab, or ba for back',
+      'source': 'a scan, or a folder of scans',
+      'target': 'a file, or a folder, to write to',
+    },
+    optional=(
+      *('planes', 'volume', 'voxel_type', 'batch_size', 'checkpoint'),
+      *('overwrite', 'preview'),
+    ),
+  ),
+  'evaluate': command_line.Mode(
+    entry='cyclegan_jax.evaluate:evaluate',
+    help='scores a run on scans it was not trained on',
+    check=lambda given: checks.check_inference(given['workdir'], given),
+    required=_RUN,
+    optional=('source_a', 'source_b', 'volume', 'batch_size', 'checkpoint'),
+  ),
 }
-REQUIRED = ('config', 'direction', 'source', 'target')
 
-_CONFIG = config_flags.DEFINE_config_file(
+config_flags.DEFINE_config_file(
   'config', None, 'A recipe, such as configs/quickstart.py.', lock_config=True
 )
-_MODE = flags.DEFINE_enum('mode', 'train', list(MODES), 'What to do.')
-_WORKDIR = flags.DEFINE_string(
+_MODE = flags.DEFINE_enum(
+  'mode', 'train', list(MODES), command_line.describe(MODES)
+)
+flags.DEFINE_string(
   'workdir', None, 'Where the run is kept. Default: runs/<config name>.'
 )
 flags.DEFINE_enum(
@@ -70,20 +95,18 @@ flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')
 def main(argv):
   del argv
   logging.set_verbosity(logging.WARNING)  # libraries tell every rename
-  mode, workdir = _MODE.value, _WORKDIR.value
-  arguments = {name: flags.FLAGS[name].value for name in MODES[mode]}
+  mode = MODES[_MODE.value]
+  arguments = {name: flags.FLAGS[name].value for name in mode.flags}
+  if not arguments['workdir']:
+    recipe = config_flags.get_config_filename(flags.FLAGS['config'])
+    arguments['workdir'] = os.path.join('runs', pathlib.Path(recipe).stem)
   # A job that is ended by its scheduler leaves nothing half-written either.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   try:
-    if mode == 'train':
-      recipe = config_flags.get_config_filename(flags.FLAGS['config'])
-      workdir = workdir or os.path.join('runs', pathlib.Path(recipe).stem)
-      checks.check_training(_CONFIG.value, workdir)
-    else:
-      checks.check_inference(workdir, arguments)
+    mode.check(arguments)
     host.tune()
-    module = importlib.import_module(f'cyclegan_jax.{mode}')
-    getattr(module, mode)(workdir=workdir, **arguments)
+    module, function = mode.entry.split(':')
+    getattr(importlib.import_module(module), function)(**arguments)
   except errors.UserError as error:
     command_line.refuse(error)
   except (errors.Interrupted, errors.Incomplete, FloatingPointError) as error:
@@ -97,7 +120,5 @@ def main(argv):
 if __name__ == '__main__':
   app.run(
     main,
-    flags_parser=functools.partial(
-      command_line.parse, modes=MODES, required=REQUIRED
-    ),
+    flags_parser=functools.partial(command_line.parse, modes=MODES),
   )

@@ -1,33 +1,68 @@
-"""Mistakes in flags, each told in one line with status 2."""
+"""Modes and flags; mistakes in them, each told in one line with status 2."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
-from collections.abc import Sequence
 import sys
+from typing import Any
+from typing import NamedTuple
 from typing import NoReturn
 
 from absl import flags
 
+_ADVICE = 'recipes are in configs/'
 
-def parse(
-  argv: list[str],
-  modes: Mapping[str, Sequence[str]],
-  required: Sequence[str],
-) -> list[str]:
+
+class Mode(NamedTuple):
+  """What `--mode` can name.
+
+  Attributes:
+    entry: 'module:function', called with the flags by name; imported when it is
+      known, for JAX takes seconds to import.
+    help: what it does, in a line.
+    check: called with the flags by name before that; raises `UserError`.
+    required: the flags it cannot do without, and what to write after their `=`.
+    optional: the other flags it takes.
+  """
+
+  entry: str
+  help: str
+  check: Callable[[Mapping[str, Any]], None]
+  required: Mapping[str, str]
+  optional: tuple[str, ...] = ()
+
+  @property
+  def flags(self) -> tuple[str, ...]:
+    return (*self.required, *self.optional)
+
+
+def describe(modes: Mapping[str, Mode]) -> str:
+  """What the help of `--mode` says."""
+  lines = [
+    f'{name}: {mode.help}; needs '
+    + ', '.join(f'--{flag}' for flag in mode.required)
+    for name, mode in modes.items()
+  ]
+  return '\n'.join(['What to do.', *lines])
+
+
+def parse(argv: list[str], modes: Mapping[str, Mode]) -> list[str]:
   """Parses flags; what `absl.app.run` takes for a `flags_parser`.
 
   Args:
     argv: the command line.
-    modes: flags that each mode takes besides --mode and --workdir.
-    required: which of them a mode cannot do without.
+    modes: by name.
   """
   values = flags.FLAGS
   try:
     rest = values(argv)
     if len(rest) > 1:
       refuse(f'stray word {rest[1]!r}: flags are written --name=value')
-    _check_mode(values, modes, required)
+    _check_mode(values, modes)
     if values['config'].value is not None:
       values['config'].value.to_dict()  # an absent file is noticed only here
+  except OSError as error:
+    reason = str(error).splitlines()[-1].strip()
+    refuse(f'--config: {reason}; {_ADVICE}')
   except (AttributeError, KeyError) as error:
     # "'name'", perhaps with a line: Did you mean "other" instead of "name"?
     # inside an AttributeError it is the argument of a KeyError.
@@ -38,9 +73,6 @@ def parse(
     if not wrong:
       raise
     refuse(f'{wrong[0]}: there is no such field. {" ".join(hint)}'.rstrip())
-  except OSError as error:
-    reason = str(error).splitlines()[-1].strip()
-    refuse(f'--config: {reason}; recipes are in configs/')
   except (flags.Error, ValueError, TypeError) as error:
     refuse(error)
   return rest
@@ -53,17 +85,15 @@ def refuse(error: object) -> NoReturn:
   sys.exit(2)
 
 
-def _check_mode(values, modes, required):
-  mode = values['mode'].value
-  taken = modes[mode]
-  if 'config' not in taken and values['workdir'].value is None:
-    refuse(f'--mode={mode} needs --workdir=W, the folder of a run')
-  for name in taken:
-    if values[name].value == '':
-      refuse(f'--{name}= is empty')
-    if name in required and values[name].value is None:
-      hint = ', such as configs/quickstart.py' * (name == 'config')
-      refuse(f'--mode={mode} needs --{name}=...{hint}')
-  for name in sorted({name for names in modes.values() for name in names}):
-    if name not in taken and values[name].present:
-      refuse(f'--{name} has no meaning with --mode={mode}')
+def _check_mode(values, modes):
+  name = values['mode'].value
+  mode = modes[name]
+  for flag in mode.flags:
+    if values[flag].value == '':
+      refuse(f'--{flag}= is empty')
+  for flag, example in mode.required.items():
+    if values[flag].value is None:
+      refuse(f'--mode={name} needs --{flag}={example}')
+  for flag in sorted({flag for each in modes.values() for flag in each.flags}):
+    if flag not in mode.flags and values[flag].present:
+      refuse(f'--{flag} has no meaning with --mode={name}')
