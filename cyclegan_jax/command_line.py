@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import os
+import re
 import sys
+import traceback
 from typing import Any
 from typing import NamedTuple
 from typing import NoReturn
@@ -63,18 +66,11 @@ def parse(argv: list[str], modes: Mapping[str, Mode]) -> list[str]:
   except OSError as error:
     reason = str(error).splitlines()[-1].strip()
     refuse(f'--config: {reason}; {_ADVICE}')
-  except (AttributeError, KeyError) as error:
-    # "'name'", perhaps with a line: Did you mean "other" instead of "name"?
-    # inside an AttributeError it is the argument of a KeyError.
-    cause = error.args[0] if isinstance(error.args[0], KeyError) else error
-    name, *hint = str(cause.args[0]).split('\n')
-    name = name.strip("'")
-    wrong = [arg for arg in argv if f'.{name}=' in arg]
-    if not wrong:
+  except Exception as error:  # a recipe is a program: it can raise anything
+    line = _explain(error, argv)
+    if not line:
       raise
-    refuse(f'{wrong[0]}: there is no such field. {" ".join(hint)}'.rstrip())
-  except (flags.Error, ValueError, TypeError) as error:
-    refuse(error)
+    refuse(line)
   return rest
 
 
@@ -97,3 +93,62 @@ def _check_mode(values, modes):
   for flag in sorted({flag for each in modes.values() for flag in each.flags}):
     if flag not in mode.flags and values[flag].present:
       refuse(f'--{flag} has no meaning with --mode={name}')
+
+
+def _explain(error, argv):
+  """What a person did wrong, in a line; None if it is not a person's fault."""
+  recipe = _find_recipe(argv)
+  if isinstance(error, SyntaxError) and error.filename == recipe:
+    return (
+      f'--config={recipe} is no recipe: line {error.lineno}: {error.msg}; '
+      f'{_ADVICE}'
+    )
+  for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    if recipe and os.path.abspath(frame.filename) == os.path.abspath(recipe):
+      return (
+        f'--config={recipe}, line {frame.lineno}: {type(error).__name__}: '
+        f'{_unpack(error)}'
+      )
+  if isinstance(error, AttributeError) and error.name == 'get_config':
+    return f'--config={recipe} is no recipe: it has no get_config(); {_ADVICE}'
+  if isinstance(error, (AttributeError, KeyError)):
+    return _name_field(error, argv)
+  if isinstance(error, (flags.Error, ValueError, TypeError)):
+    return str(error)
+  return None
+
+
+def _name_field(error, argv):
+  """The word of the command line that names a field which does not exist."""
+  name, *hint = _unpack(error).split('\n')
+  name = name.strip("'")
+  for word in argv:
+    # --config.remat=True, --config.remat True, --config.remat, --noconfig.remat
+    found = re.match(r'--?(?:no)?config\.([^=]+)', word)
+    if not found:
+      continue
+    field = found.group(1)
+    if name in field.split('.') or name.endswith(f'lookup: {field}'):
+      return f'{word}: there is no such field. {" ".join(hint)}'.rstrip()
+  return None
+
+
+def _unpack(error):
+  """What a KeyError says: "'name'", perhaps with a line, Did you mean ...?
+
+  Inside an AttributeError it is the argument of a KeyError.
+  """
+  inner = error.args[0] if error.args else error
+  if isinstance(inner, KeyError):
+    inner = inner.args[0]
+  return str(inner)
+
+
+def _find_recipe(argv):
+  """The file that --config names; empty without any."""
+  for word, following in zip(argv, [*argv[1:], ''], strict=True):
+    flag, equals, value = word.partition('=')
+    if flag.lstrip('-') == 'config':
+      # What follows a colon is the recipe's own argument.
+      return (value if equals else following).split(':')[0]
+  return ''

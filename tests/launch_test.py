@@ -168,6 +168,13 @@ def test_help_shows_what_the_modes_do_and_need(launch):
   [
     ([_SMOKE, '--config.batchsize=2'], 'Did you mean "batch_size"'),
     ([_SMOKE, '--config.generator.blocks=2'], 'blocks=2: there is no such'),
+    ([_SMOKE, '--config.batchsize', '2'], 'Did you mean "batch_size"'),
+    ([_SMOKE, '--config.rematt'], 'rematt: there is no such field. Did you'),
+    ([_SMOKE, '--noconfig.rematt'], '--noconfig.rematt: there is no such'),
+    ([_SMOKE, '--config.dat.train_a', 'x'], 'Did you mean "data" instead'),
+    ([_SMOKE, '--config.seed.x=3'], '--config.seed.x=3: there is no such'),
+    (['--config=README.md'], '--config=README.md is no recipe: line '),
+    (['--config', 'tests/conftest.py'], 'is no recipe: it has no get_config'),
     ([_SMOKE, '--config.batch_size=two'], 'config.batch_size=two'),
     ([_SMOKE, '--mode=trian'], '--mode=trian: value should be one of <train|'),
     ([_SMOKE, '--wrkdir=x'], "'wrkdir'"),
@@ -191,6 +198,19 @@ def test_mistakes_are_told_in_one_line(launch, args, message):
   (line,) = result.stderr.splitlines()
   assert line.startswith('launch.py: ') and message in line
   assert not result.stdout
+
+
+def test_a_mistake_in_a_recipe_is_told_with_its_line(launch, tmp_path):
+  recipe = tmp_path / 'mine.py'
+  recipe.write_text(
+    'from configs import default\n\n\ndef get_config():\n'
+    '  config = default.get_config()\n  config.batchsize = 2\n'
+    '  return config\n'
+  )
+  result = launch(f'--config={recipe}')
+  assert result.returncode == 2
+  (line,) = result.stderr.splitlines()
+  assert f'--config={recipe}, line 6: ' in line and '"batch_size"' in line
 
 
 @pytest.mark.parametrize(
