@@ -24,7 +24,7 @@ from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
 SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
-_GENERATORS = {'unet': models.UNet, 'resnet': models.ResNet}
+GENERATORS = {'unet': models.UNet, 'resnet': models.ResNet}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _generator(config):
     fields['levels'] = min(twos, 8)
   if fields.get('contrast_map'):
     fields['contrast_map'] = surroundings(config)
-  module = _GENERATORS[network](**fields, dtype=config.compute_dtype)
+  module = GENERATORS[network](**fields, dtype=config.compute_dtype)
   try:
     if network == 'unet' and module.levels < 2:
       raise ValueError(

@@ -9,6 +9,7 @@ import pathlib
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax import rules
 from cyclegan_jax.mri import scans
 
 # Fields that may change when a run is resumed: they decide how long it goes on,
@@ -36,53 +37,6 @@ RESUMABLE = (
   'data.cache',
   'phantom.test_people',
 )
-_POSITIVE = (
-  'num_epochs',
-  'batch_size',
-  'accumulate_steps',
-  'image_size',
-  'data.threads',
-  'data.spacing',
-  'phantom.people',
-  'phantom.test_people',
-  'phantom.slices',
-  'generator.features',
-  'generator.blocks',
-  'discriminator.features',
-  'discriminator.layers',
-  'log_every_steps',
-  'sample_every_steps',
-  'evaluate_every_steps',
-  'checkpoint_every_steps',
-  'keep_checkpoints',
-)
-_NOT_NEGATIVE = (
-  'seed',
-  'decay_epochs',
-  'max_steps',
-  'pool_size',
-  'generator.levels',
-  'loss.cycle',
-  'loss.identity',
-  'loss.discriminator',
-  'optimizer.learning_rate',
-)
-_SHARES = (
-  'ema_decay',
-  'data.min_foreground',
-  'generator.dropout',
-  'optimizer.beta1',
-  'optimizer.beta2',
-)
-_INTENSITIES = ('percentile', 'zscore', 'minmax', 'window')
-_CHOICES = {
-  'parallel': ('pmap', 'shard_map'),
-  'compute_dtype': ('float32', 'bfloat16'),
-  'loss.kind': ('bce', 'lsgan'),
-  'data.intensity_a': _INTENSITIES,
-  'data.intensity_b': _INTENSITIES,
-}
-_PLANES = ('axial', 'coronal', 'sagittal')
 
 
 def check_training(config, workdir: str):
@@ -96,7 +50,7 @@ def check_training(config, workdir: str):
     UserError: for the first mistake found.
   """
   fields = flatten(config.to_dict())
-  _check_ranges(fields)
+  rules.check_values(fields)
   _check_folders(config.data)
   _check_workdir(fields, pathlib.Path(workdir))
 
@@ -138,39 +92,6 @@ def flatten(section: dict, prefix: str = '') -> dict:
     else:
       fields[prefix + name] = value
   return fields
-
-
-def _check_ranges(fields):
-  def refuse(name, wanted):
-    raise errors.UserError(
-      f'--config.{name}={fields[name]}: it must be {wanted}'
-    )
-
-  for name in set(_POSITIVE) & set(fields):
-    if fields[name] <= 0:
-      refuse(name, 'greater than 0')
-  for name in set(_NOT_NEGATIVE) & set(fields):
-    if fields[name] < 0:
-      refuse(name, '0 or greater')
-  for name in set(_SHARES) & set(fields):
-    if not 0 <= fields[name] < 1:
-      refuse(name, 'from 0 up to, but less than, 1')
-  for name, choices in _CHOICES.items():
-    if fields[name] not in choices:
-      refuse(name, f'one of {", ".join(choices)}')
-  if fields['data.zoom'] < 1:
-    refuse('data.zoom', '1 or greater')
-  for name in ('data.slice_range', 'data.window_a', 'data.window_b'):
-    ends = fields[name]
-    if len(ends) != 2 or ends[0] >= ends[1]:
-      refuse(name, 'two numbers, the lower first')
-  planes = fields['data.planes']
-  if not planes or set(planes) - set(_PLANES):
-    refuse('data.planes', f"such as ('axial',), of {', '.join(_PLANES)}")
-  if fields['decay_epochs'] > fields['num_epochs']:
-    refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
-  if len(fields['domains']) != 2:
-    refuse('domains', "two names, such as ('T1w', 'T2w')")
 
 
 def _check_folders(data):

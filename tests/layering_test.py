@@ -14,7 +14,7 @@ _LAYERS = [
   {'convolution', 'normalisation', 'host', 'padding'},
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
   {'mri.places'},
-  {'mri.contrast', 'pace'},
+  {'mri.contrast', 'pace', 'rules'},
   {'contrast_map'},
   {'models', 'losses', 'image_pool', 'optimizers', 'pictures'},
   {'mri.png', 'mri.nifti', 'mri.itk', 'mri.arrays', 'mri.dicom_stack'},

@@ -1,0 +1,154 @@
+"""What values the fields of a config may have: one table, in its order.
+
+Nothing heavy is imported, so that a wrong value is answered at once. Choices
+that modules of JAX own are written here again; a test holds them together.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import NamedTuple
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import volume
+
+# Of a batch, or of the images kept for the discriminators: 32 GiB a domain.
+_MOST_PIXELS = 2**33
+
+
+class Rule(NamedTuple):
+  """What a field's value may be, for the program and in words.
+
+  Attributes:
+    allows: whether a value is one.
+    wanted: 'it must be ...'.
+    choices: the values, where they can be counted.
+  """
+
+  allows: Callable[[Any], bool]
+  wanted: str
+  choices: tuple[str, ...] = ()
+
+
+def _between(low: float, high: float) -> Rule:
+  """What is no number lies nowhere: a comparison with NaN does not hold."""
+  return Rule(lambda x: low <= x <= high, f'from {low:,} to {high:,}')
+
+
+def _positive(high: float) -> Rule:
+  wanted = f'greater than 0, at most {high:,}'
+  return Rule(lambda x: 0 < x <= high, wanted)
+
+
+def _one_of(*choices: str) -> Rule:
+  wanted = f'one of {", ".join(choices)}'
+  return Rule(lambda x: x in choices, wanted, choices)
+
+
+def _range(low: float, high: float, numbers: str) -> Rule:
+  return Rule(
+    lambda x: len(x) == 2 and low <= x[0] < x[1] <= high,
+    f'{numbers}, the lower first',
+  )
+
+
+_SHARE = Rule(lambda x: 0 <= x < 1, 'from 0 up to, but less than, 1')
+_INTENSITY = _one_of(*intensity.KINDS)
+_WINDOW = _range(-1e300, 1e300, 'two numbers')
+_PERIOD = _between(1, 10**9)
+_WEIGHT = _between(0, 10**6)
+_SLOPE = _between(0, 1)
+_WIDTH = _between(1, 1024)
+
+RULES = {
+  'seed': _between(0, 2**31 - 1),
+  'num_epochs': _between(1, 10**6),
+  'decay_epochs': _between(0, 10**6),
+  'max_steps': _between(0, 10**9),
+  'batch_size': _between(1, 16384),
+  'image_size': _between(1, 8192),
+  'domains': Rule(
+    lambda x: len(x) == 2 and all(isinstance(each, str) for each in x),
+    "two names, such as ('T1w', 'T2w')",
+  ),
+  'parallel': _one_of('pmap', 'shard_map'),
+  'compute_dtype': _one_of('float32', 'bfloat16'),
+  'accumulate_steps': _between(1, 16384),
+  'ema_decay': _SHARE,
+  'data.min_foreground': _SHARE,
+  'data.slice_range': _range(0, 1, 'two numbers from 0 to 1'),
+  'data.planes': Rule(
+    lambda x: x and set(x) <= set(volume.PLANES),
+    f"such as ('axial',), of {', '.join(volume.PLANES)}",
+    tuple(volume.PLANES),
+  ),
+  'data.spacing': _positive(1000),
+  'data.intensity_a': _INTENSITY,
+  'data.intensity_b': _INTENSITY,
+  'data.window_a': _WINDOW,
+  'data.window_b': _WINDOW,
+  'data.volume': _between(-1, 10**6),
+  'data.zoom': _between(1, 8),
+  'data.threads': _between(1, 256),
+  'phantom.people': _between(1, 10000),
+  'phantom.test_people': _between(1, 10000),
+  'phantom.slices': _between(1, 50),
+  'generator.network': _one_of('unet', 'resnet'),
+  'generator.features': _WIDTH,
+  'generator.levels': _between(0, 13),
+  'generator.dropout': _SHARE,
+  'generator.leak': _SLOPE,
+  'generator.skip_leak': _SLOPE,
+  'generator.blocks': _between(1, 1000),
+  'discriminator.features': _WIDTH,
+  'discriminator.layers': _between(1, 13),
+  'discriminator.leak': _SLOPE,
+  'loss.kind': _one_of('bce', 'lsgan'),
+  'loss.cycle': _WEIGHT,
+  'loss.identity': _WEIGHT,
+  'loss.discriminator': _WEIGHT,
+  'optimizer.learning_rate': _between(0, 10),
+  'optimizer.beta1': _SHARE,
+  'optimizer.beta2': _SHARE,
+  'pool_size': _between(0, 10**6),
+  'log_every_steps': _PERIOD,
+  'sample_every_steps': _PERIOD,
+  'evaluate_every_steps': _PERIOD,
+  'checkpoint_every_steps': _PERIOD,
+  'keep_checkpoints': _between(1, 10**6),
+}
+
+
+def check_values(fields: Mapping[str, Any]):
+  """Checks every field for itself, then those that depend on each other.
+
+  Args:
+    fields: of a config, by dotted name; a generator has not all of them.
+
+  Raises:
+    UserError: for the first mistake, in the order of `RULES`.
+  """
+
+  def refuse(name, wanted):
+    raise errors.UserError(
+      f'--config.{name}={fields[name]}: it must be {wanted}'
+    )
+
+  for name, rule in RULES.items():
+    if name in fields and not _allows(rule, fields[name]):
+      refuse(name, rule.wanted)
+  if fields['decay_epochs'] > fields['num_epochs']:
+    refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
+  side = fields['image_size']
+  for name in ('batch_size', 'pool_size'):
+    most = _MOST_PIXELS // side**2
+    if fields[name] > most:
+      refuse(name, f'at most {most:,} with images of {side} x {side} pixels')
+
+
+def _allows(rule, value):
+  try:
+    return rule.allows(value)
+  except TypeError:  # words where numbers belong, in a tuple
+    return False

@@ -1,0 +1,88 @@
+"""The table of what values are allowed, against the config and its readers."""
+
+import math
+import pathlib
+import re
+
+import pytest
+
+from configs import default
+from cyclegan_jax import build
+from cyclegan_jax import checks
+from cyclegan_jax import errors
+from cyclegan_jax import losses
+from cyclegan_jax import parallel
+from cyclegan_jax import rules
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import volume
+
+# Whatever they are: paths, and truth values, which have a type and no range.
+_FREE = {
+  'compile_cache',
+  'data.train_a',
+  'data.train_b',
+  'data.test_a',
+  'data.test_b',
+  'data.cache',
+}
+
+
+@pytest.fixture
+def fields():
+  """Those of both kinds of generator."""
+  fields = checks.flatten(default.get_config().to_dict())
+  return checks.flatten({'generator': default.resnet().to_dict()}) | fields
+
+
+def test_every_field_has_a_rule(fields):
+  truths = {name for name, value in fields.items() if isinstance(value, bool)}
+  assert set(rules.RULES) == set(fields) - truths - _FREE
+
+
+def test_rules_are_in_the_order_of_the_defaults():
+  """So that of two mistakes the same one is always told first."""
+  text = pathlib.Path(default.__file__).read_text()
+  places = [
+    re.search(rf'\n  (config\.{name}|generator\.{end}) = ', text).start()
+    for name, end in (
+      (name, name.removeprefix('generator.')) for name in rules.RULES
+    )
+    if not name.startswith('generator.')
+  ]
+  assert places == sorted(places)
+
+
+def test_a_number_must_be_one(fields):
+  rules.check_values(fields)
+  floats = [name for name, value in fields.items() if type(value) is float]
+  assert 'generator.leak' in floats and 'discriminator.leak' in floats
+  for name in floats:
+    for value in (math.nan, math.inf, -math.inf):
+      with pytest.raises(errors.UserError, match=f'--config.{name}={value}: '):
+        rules.check_values(fields | {name: value})
+
+
+def test_the_first_of_two_mistakes_is_told(fields):
+  wrong = {'loss.cycle': -1.0, 'seed': -1, 'batch_size': 0}
+  with pytest.raises(errors.UserError, match='--config.seed=-1'):
+    rules.check_values(fields | wrong)
+
+
+def test_a_batch_is_refused_that_no_memory_holds(fields):
+  sizes = {'image_size': 8192, 'batch_size': 1000}
+  with pytest.raises(errors.UserError, match='at most 128 with images of 8192'):
+    rules.check_values(fields | sizes)
+
+
+@pytest.mark.parametrize(
+  'field,choices',
+  [
+    ('parallel', parallel.KINDS),
+    ('loss.kind', losses.KINDS),
+    ('data.intensity_a', intensity.KINDS),
+    ('data.planes', tuple(volume.PLANES)),
+    ('generator.network', tuple(build.GENERATORS)),
+  ],
+)
+def test_choices_are_those_of_who_owns_them(field, choices):
+  assert rules.RULES[field].choices == choices
