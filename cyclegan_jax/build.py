@@ -14,6 +14,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import models
 from cyclegan_jax import optimizers
 from cyclegan_jax import pairs
+from cyclegan_jax import rules
 from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
@@ -169,7 +170,8 @@ def networks(config: ml_collections.ConfigDict) -> dict[str, nn.Module]:
   """The modules 'generator' and 'discriminator'.
 
   Raises:
-    UserError: if `image_size` does not fit one of them.
+    UserError: if `image_size` does not fit one of them, or the fields of a
+      generator are those of another.
   """
   return dict(
     generator=_generator(config), discriminator=_discriminator(config)
@@ -221,6 +223,7 @@ def train_step(config: ml_collections.ConfigDict) -> Callable:
 
 def _generator(config):
   fields = dict(config.generator)
+  rules.check_generator(fields)
   network = fields.pop('network')
   if fields.get('levels') == 0:
     twos = (config.image_size & -config.image_size).bit_length() - 1

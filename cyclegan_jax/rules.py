@@ -17,6 +17,20 @@ from cyclegan_jax.mri import volume
 _MOST_PIXELS = 2**33
 
 
+# Of each generator: a recipe that has it, and its fields.
+NETWORKS = {
+  'unet': (
+    'configs/t1t2.py',
+    {'features', 'levels', 'dropout', 'leak', 'skip_leak', 'affine'}
+    | {'norm_innermost'},
+  ),
+  'resnet': (
+    'configs/t1t2_resnet.py',
+    {'features', 'blocks', 'contrast_map'},
+  ),
+}
+
+
 class Rule(NamedTuple):
   """What a field's value may be, for the program and in words.
 
@@ -94,7 +108,7 @@ RULES = {
   'phantom.people': _between(1, 10000),
   'phantom.test_people': _between(1, 10000),
   'phantom.slices': _between(1, 50),
-  'generator.network': _one_of('unet', 'resnet'),
+  'generator.network': _one_of(*NETWORKS),
   'generator.features': _WIDTH,
   'generator.levels': _between(0, 13),
   'generator.dropout': _SHARE,
@@ -138,6 +152,14 @@ def check_values(fields: Mapping[str, Any]):
   for name, rule in RULES.items():
     if name in fields and not _allows(rule, fields[name]):
       refuse(name, rule.wanted)
+  prefix = 'generator.'
+  check_generator(
+    {
+      name.removeprefix(prefix): value
+      for name, value in fields.items()
+      if name.startswith(prefix)
+    }
+  )
   if fields['decay_epochs'] > fields['num_epochs']:
     refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
   side = fields['image_size']
@@ -145,6 +167,34 @@ def check_values(fields: Mapping[str, Any]):
     most = _MOST_PIXELS // side**2
     if fields[name] > most:
       refuse(name, f'at most {most:,} with images of {side} x {side} pixels')
+
+
+def check_generator(section: Mapping[str, Any]):
+  """Checks that a generator has no field that only another network has.
+
+  A network cannot be changed by its name alone: a recipe brings the fields that
+  go with it. Fields may be missing, as in the configs of older runs.
+
+  Args:
+    section: `config.generator`.
+
+  Raises:
+    UserError: naming the fields, and a recipe that has the network.
+  """
+  network = section['network']
+  if network not in NETWORKS:
+    wanted = RULES['generator.network'].wanted
+    raise errors.UserError(
+      f'--config.generator.network={network}: it must be {wanted}'
+    )
+  recipe, known = NETWORKS[network]
+  strange = sorted(section.keys() - known - {'network'})
+  if strange:
+    raise errors.UserError(
+      f'--config.generator.network={network}: this recipe describes another '
+      f'network, a {network} has no {", ".join(strange)}; take a recipe that '
+      f'has one, such as --config={recipe}'
+    )
 
 
 def _allows(rule, value):

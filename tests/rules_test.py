@@ -1,5 +1,7 @@
 """The table of what values are allowed, against the config and its readers."""
 
+import dataclasses
+import importlib
 import math
 import pathlib
 import re
@@ -34,6 +36,11 @@ def fields():
   return checks.flatten({'generator': default.resnet().to_dict()}) | fields
 
 
+@pytest.fixture
+def unet():
+  return checks.flatten(default.get_config().to_dict())
+
+
 def test_every_field_has_a_rule(fields):
   truths = {name for name, value in fields.items() if isinstance(value, bool)}
   assert set(rules.RULES) == set(fields) - truths - _FREE
@@ -52,26 +59,26 @@ def test_rules_are_in_the_order_of_the_defaults():
   assert places == sorted(places)
 
 
-def test_a_number_must_be_one(fields):
-  rules.check_values(fields)
-  floats = [name for name, value in fields.items() if type(value) is float]
+def test_a_number_must_be_one(unet):
+  rules.check_values(unet)
+  floats = [name for name, value in unet.items() if type(value) is float]
   assert 'generator.leak' in floats and 'discriminator.leak' in floats
   for name in floats:
     for value in (math.nan, math.inf, -math.inf):
       with pytest.raises(errors.UserError, match=f'--config.{name}={value}: '):
-        rules.check_values(fields | {name: value})
+        rules.check_values(unet | {name: value})
 
 
-def test_the_first_of_two_mistakes_is_told(fields):
+def test_the_first_of_two_mistakes_is_told(unet):
   wrong = {'loss.cycle': -1.0, 'seed': -1, 'batch_size': 0}
   with pytest.raises(errors.UserError, match='--config.seed=-1'):
-    rules.check_values(fields | wrong)
+    rules.check_values(unet | wrong)
 
 
-def test_a_batch_is_refused_that_no_memory_holds(fields):
+def test_a_batch_is_refused_that_no_memory_holds(unet):
   sizes = {'image_size': 8192, 'batch_size': 1000}
   with pytest.raises(errors.UserError, match='at most 128 with images of 8192'):
-    rules.check_values(fields | sizes)
+    rules.check_values(unet | sizes)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +93,33 @@ def test_a_batch_is_refused_that_no_memory_holds(fields):
 )
 def test_choices_are_those_of_who_owns_them(field, choices):
   assert rules.RULES[field].choices == choices
+
+
+@pytest.mark.parametrize('name', rules.NETWORKS)
+def test_a_network_has_the_fields_and_the_recipe_told(name):
+  recipe, fields = rules.NETWORKS[name]
+  module = recipe.removesuffix('.py').replace('/', '.')
+  generator = importlib.import_module(module).get_config().generator
+  assert generator.network == name
+  assert {'network', *fields} == set(generator.keys())
+  assert fields <= {x.name for x in dataclasses.fields(build.GENERATORS[name])}
+
+
+@pytest.mark.parametrize(
+  'section,network,message',
+  [
+    ('unet', 'resnet', 'a resnet has no affine, dropout, leak, .*resnet.py$'),
+    ('resnet', 'unet', 'a unet has no blocks, contrast_map; .*t1t2.py$'),
+    ('unet', 'vae', 'network=vae: it must be one of unet, resnet'),
+  ],
+)
+def test_a_network_is_not_changed_by_its_name_alone(section, network, message):
+  """From the command line, and in a config made in Python."""
+  config = default.get_config()
+  with config.unlocked():
+    config.generator = getattr(default, section)()
+  config.generator.network = network
+  with pytest.raises(errors.UserError, match=message):
+    rules.check_values(checks.flatten(config.to_dict()))
+  with pytest.raises(errors.UserError, match=message):
+    build.networks(config)
