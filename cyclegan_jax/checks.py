@@ -118,6 +118,13 @@ def _check_folders(data):
 def _check_workdir(fields, workdir):
   if workdir.exists() and not workdir.is_dir():
     raise errors.UserError(f'--workdir={workdir} is a file; name a folder')
+  try:
+    files.probe_folder(workdir)
+  except OSError as error:
+    raise errors.UserError(
+      f'--workdir={workdir} cannot be written to: {error.strerror}; name '
+      'another folder'
+    ) from None
   if not _has_checkpoint(workdir):
     return
   path = workdir / 'config.json'

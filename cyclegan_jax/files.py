@@ -33,3 +33,16 @@ def list_numbered(folder: pathlib.Path) -> list[pathlib.Path]:
     return []
   found = (path for path in folder.iterdir() if path.name.isdigit())
   return sorted(found, key=lambda path: int(path.name))
+
+
+def probe_folder(folder: pathlib.Path):
+  """Raises `OSError` if nothing can be written there; leaves no trace.
+
+  Args:
+    folder: that is there, or may be made.
+  """
+  there = folder.absolute()
+  while not there.exists():
+    there = there.parent
+  # Permissions tell little: not of root, nor of what no disk is behind.
+  tempfile.TemporaryDirectory(prefix='.partial-probe-', dir=there).cleanup()

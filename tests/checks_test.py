@@ -112,6 +112,15 @@ def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
     checks.check_training(config, str(path))
 
 
+@pytest.mark.parametrize('place', ['/proc/x', '/proc/x/y', 'file/x'])
+def test_a_workdir_that_cannot_be_made_is_refused(config, tmp_path, place):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(errors.UserError, match='x.* cannot be written to: '):
+    checks.check_training(config, str(tmp_path / place))
+  checks.check_training(config, str(tmp_path / 'new' / 'run'))
+  assert [path.name for path in tmp_path.iterdir()] == ['file'], 'no trace'
+
+
 def test_what_is_to_be_translated_is_looked_for(run, tmp_path):
   with pytest.raises(errors.UserError, match='holds no checkpoint'):
     checks.check_inference(str(tmp_path / 'nowhere'), {})
