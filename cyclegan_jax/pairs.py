@@ -104,7 +104,10 @@ def open_pairs(
   astray = [
     name
     for name, facts in a.scans.items()
-    if 'grid' in facts and facts['grid'] != b.scans[name]['grid']
+    # A blank slice is not among the scans, and has no grid.
+    if 'grid' in facts
+    and name in b.scans
+    and facts['grid'] != b.scans[name].get('grid')
   ]
   if astray:
     warn(
