@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 import dataclasses
-import os
 import pathlib
 
 from flax import linen as nn
 import jax
 import ml_collections
 import optax
+import platformdirs
 
 from cyclegan_jax import errors
 from cyclegan_jax import models
@@ -269,10 +269,10 @@ def _cache(config) -> pathlib.Path:
 
 def _make_folder(field, chosen, *names) -> pathlib.Path:
   """The folder that a field names, or one in the user's cache folder."""
-  cache = os.environ.get('XDG_CACHE_HOME', '~/.cache')
-  path = pathlib.Path(
-    chosen or os.path.join(cache, 'cyclegan_jax', *names)
-  ).expanduser()
+  path = pathlib.Path(chosen).expanduser()
+  if not chosen:
+    cache = platformdirs.user_cache_path('cyclegan_jax', appauthor=False)
+    path = cache.joinpath(*names)
   try:
     path.mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -1,5 +1,6 @@
 """The border: what a config becomes."""
 
+import pathlib
 import shutil
 
 import numpy as np
@@ -130,3 +131,22 @@ def test_a_size_that_allows_no_unet_is_refused():
   config.image_size = 250
   with pytest.raises(errors.UserError, match='250 x 250 allows no U-Net'):
     build.networks(config)
+
+
+@pytest.mark.parametrize('value', ['', None])
+def test_without_a_cache_folder_named_it_is_the_users(
+  tmp_path, monkeypatch, value
+):
+  """An empty XDG_CACHE_HOME is an unset one; nothing lands where one stands."""
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  monkeypatch.setenv('XDG_CACHE_HOME', value or '')
+  if value is None:
+    monkeypatch.delenv('XDG_CACHE_HOME')
+  config = smoke.get_config()
+  config.phantom.people = config.phantom.test_people = 1
+  config.phantom.slices = 1
+  folder, _ = build.test_sources(config)
+  assert 'cyclegan_jax' in pathlib.Path(folder).parts
+  assert tmp_path / 'home' in pathlib.Path(folder).parents
+  assert [path.name for path in tmp_path.iterdir()] == ['home']
