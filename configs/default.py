@@ -39,7 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
   # 1 / (1 - ema_decay) steps: 0.999. 0: with the newest parameters.
   config.ema_decay = 0.0
   # Where compiled programs are kept for the next start; empty: in the user's
-  # cache folder; 'off': nowhere.
+  # cache folder; 'off': nowhere. JAX_COMPILATION_CACHE_DIR wins over a folder.
   config.compile_cache = ''
 
   config.data = ml_collections.ConfigDict()

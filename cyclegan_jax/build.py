@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import os
 import pathlib
 
 from flax import linen as nn
@@ -62,11 +63,15 @@ class Data:
 def keep_compiled(config: ml_collections.ConfigDict):
   """Keeps compiled programs for the next start, where the config says.
 
-  JAX's own environment variable, JAX_COMPILATION_CACHE_DIR, wins.
+  JAX's own environment variable, JAX_COMPILATION_CACHE_DIR, wins over a folder;
+  'off' keeps none anywhere.
   """
   if config.compile_cache == 'off':
     jax.config.update('jax_enable_compilation_cache', False)
-  elif config.compile_cache or not jax.config.jax_compilation_cache_dir:
+    return
+  if os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    return
+  if config.compile_cache or not jax.config.jax_compilation_cache_dir:
     folder = _make_folder('compile_cache', config.compile_cache, 'compiled')
     jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -150,3 +151,14 @@ def test_without_a_cache_folder_named_it_is_the_users(
   assert 'cyclegan_jax' in pathlib.Path(folder).parts
   assert tmp_path / 'home' in pathlib.Path(folder).parents
   assert [path.name for path in tmp_path.iterdir()] == ['home']
+
+
+def test_jaxs_own_variable_says_where_programs_are_kept(
+  config, tmp_path, monkeypatch
+):
+  config.compile_cache = str(tmp_path / 'ours')
+  before = jax.config.jax_compilation_cache_dir
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', before)
+  build.keep_compiled(config)
+  assert jax.config.jax_compilation_cache_dir == before
+  assert not (tmp_path / 'ours').exists()
