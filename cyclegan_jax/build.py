@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 import dataclasses
-import os
 import pathlib
 
 from flax import linen as nn
 import jax
 import ml_collections
 import optax
-import platformdirs
 
+from cyclegan_jax import cache_folders
 from cyclegan_jax import errors
 from cyclegan_jax import models
 from cyclegan_jax import optimizers
@@ -60,21 +59,28 @@ class Data:
     }
 
 
-def keep_compiled(config: ml_collections.ConfigDict):
-  """Keeps compiled programs for the next start, where the config says.
+def read_config(stored: dict) -> ml_collections.ConfigDict:
+  """The config of a run, for use with what it has learnt, on any machine.
 
-  JAX's own environment variable, JAX_COMPILATION_CACHE_DIR, wins over a folder;
-  'off' keeps none anywhere.
+  Translation is in float32, whatever training was in. Caches are a matter of
+  the machine: where those named there cannot be written here, the user's own
+  are taken.
+
+  Args:
+    stored: as a checkpoint holds it; older runs lack some fields.
   """
-  if config.compile_cache == 'off':
-    jax.config.update('jax_enable_compilation_cache', False)
-    return
-  if os.environ.get('JAX_COMPILATION_CACHE_DIR'):
-    return
-  if config.compile_cache or not jax.config.jax_compilation_cache_dir:
-    folder = _make_folder('compile_cache', config.compile_cache, 'compiled')
-    jax.config.update('jax_compilation_cache_dir', str(folder))
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  config = ml_collections.ConfigDict(
+    {'compile_cache': ''} | stored | {'compute_dtype': 'float32'}
+  )
+  for section, field in ((config, 'compile_cache'), (config.data, 'cache')):
+    if not cache_folders.is_usable(section[field]):
+      section[field] = ''
+  return config
+
+
+def keep_compiled(config: ml_collections.ConfigDict):
+  """Keeps compiled programs for the next start, where the config says."""
+  cache_folders.keep_compiled(config.compile_cache)
 
 
 def open_data(config: ml_collections.ConfigDict) -> Data:
@@ -269,22 +275,7 @@ def _discriminator(config):
 
 
 def _cache(config) -> pathlib.Path:
-  return _make_folder('data.cache', config.data.cache)
-
-
-def _make_folder(field, chosen, *names) -> pathlib.Path:
-  """The folder that a field names, or one in the user's cache folder."""
-  path = pathlib.Path(chosen).expanduser()
-  if not chosen:
-    cache = platformdirs.user_cache_path('cyclegan_jax', appauthor=False)
-    path = cache.joinpath(*names)
-  try:
-    path.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise errors.UserError(
-      f'{field}: {path} cannot be made a folder: {error.strerror}'
-    ) from None
-  return path
+  return cache_folders.make('data.cache', config.data.cache)
 
 
 def _make_phantom(config) -> pathlib.Path:

@@ -4,7 +4,6 @@ import csv
 import math
 import pathlib
 
-import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
@@ -58,7 +57,7 @@ def evaluate(
   path = checkpoint_lib.find(workdir, checkpoint)
   meta = checkpoint_lib.read_meta(path)
   if source_a is None:
-    config = ml_collections.ConfigDict(meta['config'])
+    config = build.read_config(meta['config'])
     source_a, source_b = build.test_sources(config)
   translators = inference.load_translators(path)
   found_a = scans_lib.find_scans(source_a)

@@ -7,7 +7,6 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 import cyclegan_jax
@@ -88,11 +87,7 @@ def load_translators(
     UserError: if it is of an older version.
   """
   meta = checkpoint.read_meta(path)
-  # Fields that older runs lack; translation is in float32, whatever training
-  # was in.
-  config = ml_collections.ConfigDict(
-    {'compile_cache': ''} | meta['config'] | {'compute_dtype': 'float32'}
-  )
+  config = build.read_config(meta['config'])
   build.keep_compiled(config)
   if 'intensities' not in meta:
     raise errors.UserError(

@@ -162,3 +162,17 @@ def test_jaxs_own_variable_says_where_programs_are_kept(
   build.keep_compiled(config)
   assert jax.config.jax_compilation_cache_dir == before
   assert not (tmp_path / 'ours').exists()
+
+
+def test_the_caches_of_another_machine_are_left_alone(
+  tmp_path, monkeypatch, config
+):
+  """A run that was trained where there is a /scratch is read where is none."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
+  for here in ('/proc/scratch', str(tmp_path / 'there')):
+    config.compile_cache = config.data.cache = here
+    read = build.read_config(config.to_dict())
+    expected = '' if here.startswith('/proc') else here
+    assert (read.compile_cache, read.data.cache) == (expected, expected)
+  config.compile_cache = 'off'
+  assert build.read_config(config.to_dict()).compile_cache == 'off'

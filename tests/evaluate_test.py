@@ -191,3 +191,16 @@ def test_without_pairs_only_what_needs_no_truth_is_measured(
   assert {each['direction'] for each in own['subjects']} == {'ab'}
   assert 'histogram_distance' in capsys.readouterr().out
   assert not (workdir / 'evaluation_ab.png').exists()
+
+
+def test_a_run_is_scored_where_its_caches_cannot_be(
+  workdir, tmp_path, monkeypatch
+):
+  monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR')
+  (path,) = (workdir / 'checkpoints').iterdir()
+  meta = path / 'meta' / 'metadata'
+  content = json.loads(meta.read_text())
+  content['config']['compile_cache'] = '/proc/scratch'
+  content['config']['data']['cache'] = '/proc/scratch'
+  meta.write_text(json.dumps(content))
+  assert evaluate.evaluate(workdir)['paired']

@@ -1,0 +1,70 @@
+"""Where things are kept that can be made again: a matter of the machine."""
+
+import os
+import pathlib
+
+import jax
+import platformdirs
+
+from cyclegan_jax import errors
+from cyclegan_jax import files
+
+OFF = 'off'  # in place of a folder: keep nothing
+
+
+def keep_compiled(chosen: str):
+  """Keeps compiled programs for the next start.
+
+  JAX's own environment variable, JAX_COMPILATION_CACHE_DIR, wins over a folder;
+  'off' keeps none anywhere.
+
+  Args:
+    chosen: a folder; empty: in the user's cache folder; or 'off'.
+
+  Raises:
+    UserError: if it cannot be made.
+  """
+  if chosen == OFF:
+    jax.config.update('jax_enable_compilation_cache', False)
+    return
+  if os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    return
+  if chosen or not jax.config.jax_compilation_cache_dir:
+    folder = make('compile_cache', chosen, 'compiled')
+    jax.config.update('jax_compilation_cache_dir', str(folder))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+
+def make(field: str, chosen: str, *names: str) -> pathlib.Path:
+  """The folder that a field of a config names, made if need be.
+
+  Args:
+    field: to be named in a message.
+    chosen: its value; empty: in the user's cache folder.
+    names: where in there.
+
+  Raises:
+    UserError: if it cannot be made.
+  """
+  path = pathlib.Path(chosen).expanduser()
+  if not chosen:
+    cache = platformdirs.user_cache_path('cyclegan_jax', appauthor=False)
+    path = cache.joinpath(*names)
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise errors.UserError(
+      f'{field}: {path} cannot be made a folder: {error.strerror}'
+    ) from None
+  return path
+
+
+def is_usable(chosen: str) -> bool:
+  """Whether a value is one here: a folder that can be written to, or none."""
+  if chosen in ('', OFF):
+    return True
+  try:
+    files.probe_folder(pathlib.Path(chosen).expanduser())
+  except OSError:
+    return False
+  return True
