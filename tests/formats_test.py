@@ -52,6 +52,22 @@ def test_nifti_is_read_without_loss(tmp_path, suffix, dtype, kind):
   assert scan.spacing == pytest.approx((1, 2, 3))
 
 
+@pytest.mark.parametrize(
+  'name,plain', [('T1 pondéré', 'T1 pondere'), ('T1強調', 'T1??')]
+)
+def test_contrasts_may_have_names_of_any_language(tmp_path, name, plain):
+  like = volume.Volume(values(np.float32), oblique())
+  details = {'direction': f'{name} to T2w (ab)'}
+  provenance = volume.Provenance(name, 'T2w', details)
+  for target in ('x.nii.gz', 'x.nrrd', 'x.mha', 'x.npy', 'x.tif', 'x'):
+    formats.write_scan(tmp_path / target, like.voxels, like, provenance)
+  header = nib.load(tmp_path / 'x.nii.gz').header
+  told = header['descrip'].item().decode()
+  assert told == f'SYNTHETIC T2w from {plain}, not for diagnosis'
+  (comment,) = header.extensions
+  assert name in comment.get_content().decode()
+
+
 def test_a_nifti_slope_is_applied(tmp_path):
   image = nib.Nifti1Image(values(np.int16), np.eye(4))
   image.header.set_slope_inter(0.5, -3)

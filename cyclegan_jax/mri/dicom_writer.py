@@ -155,7 +155,7 @@ def _statement(provenance):
   """Attributes that say what the series is."""
   now = datetime.datetime.now()
   date, time = now.strftime('%Y%m%d'), now.strftime('%H%M%S')
-  text = provenance.description.encode('ascii', 'replace').decode()
+  text = provenance.plain_description
   return dict(
     SeriesDescription=text.replace('\\', '/'),  # a backslash would split it
     DerivationDescription=json.dumps(provenance.details, default=str)[:1024],

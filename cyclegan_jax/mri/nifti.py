@@ -82,8 +82,8 @@ def write(
   else:
     image.set_qform(like.affine, code=1)
     image.set_sform(like.affine, code=1)
-  header['descrip'] = provenance.description
-  comment = json.dumps(provenance.details).encode()
+  header['descrip'] = provenance.plain_description  # 80 bytes of ASCII
+  comment = json.dumps(provenance.details, ensure_ascii=False).encode()
   header.extensions.append(nib.nifti1.Nifti1Extension('comment', comment))
   nib.save(image, path)
 

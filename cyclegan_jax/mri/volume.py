@@ -12,6 +12,7 @@ anterior (coronal), from the patient's left to the right (sagittal).
 
 import dataclasses
 from typing import Any
+import unicodedata
 
 import numpy as np
 
@@ -22,6 +23,7 @@ PLANES = {  # of the axes [slice, row, column]: the side each one runs towards
   'coronal': 'AIL',
   'sagittal': 'RIP',
 }
+_NOTICE = 'SYNTHETIC, not for diagnosis'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +69,15 @@ class Provenance:
   def description(self) -> str:
     """One line of at most 64 characters, as DICOM allows."""
     line = f'SYNTHETIC {self.target} from {self.source}, not for diagnosis'
-    if len(line) > 64:
-      line = 'SYNTHETIC, not for diagnosis'
-    return line
+    return line if len(line) <= 64 else _NOTICE
+
+  @property
+  def plain_description(self) -> str:
+    """The same in ASCII, for headers that hold nothing else: no accents."""
+    apart = unicodedata.normalize('NFKD', self.description)
+    bare = ''.join(each for each in apart if not unicodedata.combining(each))
+    line = bare.encode('ascii', 'replace').decode()
+    return line if len(line) <= 64 else _NOTICE
 
 
 def display_affine() -> np.ndarray:
