@@ -84,6 +84,18 @@ def test_float_pictures_are_scaled_together(tmp_path, open_folder):
   np.testing.assert_allclose(tops, [1, 0], atol=1e-6)
 
 
+def test_float_pictures_are_padded_with_their_background(tmp_path, open_folder):
+  """Air at -1000, as in CT: what is added around is air, no tissue."""
+  pixels = np.full((40, 20), -1000, np.float32)
+  pixels[15:25, 5:15] = gradient(np.float32, 500, (10, 10))
+  save(tmp_path / 'x.tif', pixels)
+  opened = open_folder(tmp_path, _FRAMING._replace(size=40))
+  image = images(opened)[0]
+  np.testing.assert_allclose(image[:, :10], image[0, 10], atol=1e-6)
+  np.testing.assert_allclose(image[:, 30:], image[0, 10], atol=1e-6)
+  assert opened.slices[0].foreground == pytest.approx(100 / 1600, abs=0.01)
+
+
 def test_blank_slices_are_left_out_and_counted(tmp_path, open_folder):
   rng = np.random.default_rng(0)
   save(tmp_path / 'blank.png', rng.integers(0, 20, (32, 32), np.uint8))

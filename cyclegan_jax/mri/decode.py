@@ -16,7 +16,9 @@ from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import png
 from cyclegan_jax.mri import volume as volume_lib
 
-VERSION = 2  # raise it when the same files give other slices
+# Raise it when the same files give other slices: runs on them do not go on.
+_VERSION = 2
+_VERSION_OF_FLOATS = 3  # pictures that may hold floats: TIFF
 _QUANTILES = 101
 _SMALLEST, _LARGEST = 8, 8192  # pixels: others are no sides of a head's slice
 
@@ -40,6 +42,12 @@ class Framing(NamedTuple):
   intensity: str = 'percentile'
   window: tuple[float, float] = (0.0, 0.0)
   volume: int | None = None
+
+
+def version_of(scans: Sequence[formats.Scan]) -> int:
+  """Changes when the same files would give other slices than before."""
+  suffixes = {formats.suffix_of(path) for scan in scans for path in scan.paths}
+  return _VERSION_OF_FLOATS if suffixes & {'.tif', '.tiff'} else _VERSION
 
 
 def scale_volume(
@@ -186,7 +194,9 @@ def decode_pictures(
       pages = volume.voxels
       resized = framing_lib.resize_to_fit(pages.shape[1:], framing.size)
       frame = framing_lib.frame_square(pages.shape[1:], resized, framing.size)
-      raw = framing_lib.place(pages, frame, fill=0)
+      # What floats are padded with is known once all have been read.
+      fill = np.nan if pages.dtype == np.float32 else 0
+      raw = framing_lib.place(pages, frame, fill=fill)
       file.write(raw.tobytes())
       kinds += [pages.dtype.name] * len(pages)
       if pages.dtype == np.uint16:
@@ -216,6 +226,7 @@ def decode_pictures(
   shares, sample = [], []
   for image, kind in zip(images, kinds, strict=True):
     scaling = scalings[kind]
+    image[np.isnan(image)] = scaling.background
     image[...] = intensity.to_unit(image, scaling)
     mask = image > intensity.to_unit(scaling.foreground, scaling)
     shares.append(float(mask.mean()))

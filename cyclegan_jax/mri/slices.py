@@ -143,7 +143,11 @@ def open_slices(
     content = cache_lib.hash_files(cache, paths)
     # Patients and slices are named after files, so names count as content.
     key = cache_lib.hash_text(
-      decode.VERSION, framing, center, content, [scan.name for scan in group]
+      decode.version_of(group),
+      framing,
+      center,
+      content,
+      [scan.name for scan in group],
     )
 
     def make(path, group=group, center=center, done=done):
