@@ -67,17 +67,17 @@ def train_batches(
     batch_size: images of each domain in a batch.
     seed: of order, crops and flips.
     threads: that read ahead.
-    shard_index: which share of every epoch this process reads.
-    shard_count: into how many it is divided.
+    shard_index: which share of the stream this process reads: together they
+      read what one would alone.
+    shard_count: into how many it is divided, an image to each in turn.
   """
 
   def stream(slices, seed):
     source = _Slices(slices)
     dataset = grain.MapDataset.source(source).seed(seed).shuffle()
-    if shard_count > 1:
-      even = len(source) // shard_count * shard_count
-      dataset = dataset.slice(slice(shard_index, even, shard_count))
-    return dataset.repeat(None).random_map(_CropAndFlip(image_size))
+    dataset = dataset.repeat(None).random_map(_CropAndFlip(image_size))
+    # Last: what is drawn for an image hangs on its place in the whole stream.
+    return dataset.slice(slice(shard_index, None, shard_count))
 
   pairs = grain.experimental.ZipMapDataset(
     [stream(source_a, 2 * seed), stream(source_b, 2 * seed + 1)]

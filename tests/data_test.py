@@ -133,6 +133,18 @@ def test_shards_are_disjoint_and_cover_an_epoch(numbered):
   assert len(set(first + second)) == 10
 
 
+def test_shards_together_show_what_one_process_would(numbered):
+  """The same images in the same order, flipped alike, over some epochs."""
+  alone = open_stream(numbered)
+  shards = [
+    open_stream(numbered, shard_index=i, shard_count=2) for i in range(2)
+  ]
+  for place in range(40):
+    expected, shown = next(alone), next(shards[place % 2])
+    for domain in 'ab':
+      np.testing.assert_array_equal(shown[domain], expected[domain])
+
+
 def test_larger_slices_are_cropped_at_random(tmp_path):
   ramp = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))
   Image.fromarray(np.maximum(ramp, ramp.T)).save(tmp_path / 'x.png')
