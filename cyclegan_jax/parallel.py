@@ -128,9 +128,11 @@ def check_batch_size(batch_size: int, parts: int = 1):
     )
 
 
-def memory_needed(compiled) -> int:
-  """Bytes of a device that a compiled program works in."""
+def memory_needed(compiled) -> int | None:
+  """Bytes of a device that a compiled program works in; None if untold."""
   analysis = compiled.memory_analysis()
+  if analysis is None:  # not every backend has one
+    return None
   return (
     analysis.argument_size_in_bytes
     + analysis.output_size_in_bytes

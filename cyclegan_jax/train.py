@@ -212,6 +212,8 @@ def _compile_step(config, state, key):
     compiled = step.lower(state, batch, key).compile()
   host.release()
   needed, size = parallel.memory_needed(compiled), parallel.memory_of_device()
+  if needed is None:
+    return compiled
   fits = not size or needed < size
   screen.say(
     f'memory: a step takes {needed / 2**30:.1f} GiB'

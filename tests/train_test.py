@@ -274,6 +274,15 @@ def test_memory_is_estimated_before_training(config, tmp_path, capsys):
   assert 'memory: a step takes 0.0 GiB of ' in capsys.readouterr().out
 
 
+def test_a_device_that_does_not_tell_what_a_step_takes_trains(
+  config, tmp_path, capsys, monkeypatch
+):
+  config.max_steps = 1
+  monkeypatch.setattr(jax.stages.Compiled, 'memory_analysis', lambda self: None)
+  assert int(train.train(config, tmp_path).step) == 1
+  assert 'memory: ' not in capsys.readouterr().out
+
+
 def test_memory_that_does_not_suffice_is_told_before_training(
   config, tmp_path, capsys, monkeypatch
 ):
