@@ -71,19 +71,32 @@ def plan_jobs(
       f'--source={source} holds {len(found)} scans and --target={target} one '
       'file; name a folder'
     )
-  if single or (len(found) == 1 and found[0].module == 'dicom'):
-    jobs = [Job(found[0], target)]
-  else:
-    jobs = _mirror(found, target)
+  named = single or (len(found) == 1 and found[0].module == 'dicom')
+  jobs = [Job(found[0], target)] if named else _mirror(found, target)
   sources = {path.resolve() for scan in found for path in scan.paths}
-  sources |= {path.parent for path in sources}  # folders of DICOM series
+  folders = {path.parent for path in sources}
   for job in jobs:
-    outputs = (job.target, job.sidecar, job.preview)
-    if sources & {each.resolve() for each in outputs}:
+    outputs = {
+      path.resolve() for path in (job.target, job.sidecar, job.preview)
+    }
+    if outputs & (sources | folders):  # a DICOM series is a folder
       raise errors.UserError(
         f'{job.target} would replace a scan of --source; name another --target'
       )
+    # Beside a scan only under a name that somebody has chosen: as x.png beside
+    # x.jpg, the next training would take it for a scan.
+    if job.target.resolve().parent in folders and (
+      not named or formats.stem_of(job.target.name) in _stems(job.scan)
+    ):
+      raise errors.UserError(
+        f'{job.target} would lie beside the scan it is made from, under its '
+        'name; name another --target'
+      )
   return jobs
+
+
+def _stems(scan):
+  return {formats.stem_of(path.name) for path in scan.paths}
 
 
 def _mirror(found, target):

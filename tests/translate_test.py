@@ -137,8 +137,8 @@ def test_types_that_nifti_lacks_become_alike_ones(
   trained, make_head, tmp_path, dtype
 ):
   np.save(tmp_path / 'x.npy', make_head().astype(dtype))
-  run(trained, tmp_path / 'x.npy', tmp_path / 'x.nii', voxel_type='input')
-  assert nib.load(tmp_path / 'x.nii').get_data_dtype().kind in 'if'
+  run(trained, tmp_path / 'x.npy', tmp_path / 'y.nii', voxel_type='input')
+  assert nib.load(tmp_path / 'y.nii').get_data_dtype().kind in 'if'
 
 
 @pytest.mark.parametrize('name', ['x.nrrd', 'x.mha', 'x.npy', 'x.tif'])
