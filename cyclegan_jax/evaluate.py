@@ -90,7 +90,6 @@ def evaluate(
       'say nothing of people the networks do not know'
     )
     screen.say(f'warning: {notes[0]}')
-  pixel_size = None
   for done, job in enumerate(jobs, 1):
     task = f'{done} of {len(jobs)}'
     try:
@@ -107,7 +106,6 @@ def evaluate(
     for remark in remarks:
       screen.say(f'warning: {remark}')
     screen.say(f'{task}: {subject.name}')
-    pixel_size = pixel_size or (subject.spacing or (1.0, 1.0, 1.0))[1:]
     for direction, drawn in rows.items():
       if pairs and len(drawn) < _DRAWN:
         count = -(-_DRAWN // len(jobs))
@@ -132,7 +130,7 @@ def evaluate(
   for direction, drawn in rows.items():
     path = workdir / f'evaluation_{direction}.png'
     if drawn:
-      _draw(path, translators[direction], drawn, pixel_size)
+      _draw(path, translators[direction], drawn)
     else:
       path.unlink(missing_ok=True)  # an earlier evaluation's
   _print_table(report)
@@ -200,7 +198,10 @@ def _load(job, translators, volume, batch_size, cycle, task):
 
 
 def _choose_rows(subject, direction, count):
-  """Slices spread over the head, as rows of the picture."""
+  """Slices spread over the head: rows of the picture, and their pixels' size.
+
+  Millimetres, or where they are not known squares.
+  """
   source, target = direction
   mask = subject.masks['both']
   inside = np.flatnonzero(mask.any(axis=(1, 2)))
@@ -213,17 +214,19 @@ def _choose_rows(subject, direction, count):
     psnr = metrics.psnr(truth, fake, mask[row])
     ssim = metrics.ssim(truth, fake, mask[row])
     label = f'{subject.patient}\nslice {row}\n{psnr:.1f} dB / {ssim:.2f}'
-    rows.append((label, given, fake, truth))
+    pixel_size = (subject.spacing or (1.0, 1.0, 1.0))[1:]
+    rows.append(((label, given, fake, truth), pixel_size))
   return rows
 
 
-def _draw(path, translator, rows, pixel_size):
+def _draw(path, translator, drawn):
   source, target = translator.domains
+  rows, pixel_sizes = zip(*drawn, strict=True)
   picture = pictures.draw_comparison(
     rows,
     headings=(source, f'{target} synthetic', f'{target} truth', '|difference|'),
     caption=f'{source} to {target}, checkpoint {translator.step}',
-    pixel_size=pixel_size,
+    pixel_sizes=pixel_sizes,
   )
   with files.replace_file(path) as partial:
     picture.save(partial, format='PNG')

@@ -3,6 +3,7 @@
 `draw_samples` takes a network's [-1, 1]; the others take pictures in [0, 1].
 """
 
+from collections.abc import Sequence
 import itertools
 import math
 
@@ -71,7 +72,7 @@ def draw_comparison(
   caption: str,
   headings: tuple[str, ...] = ('input', 'synthetic', 'truth', '|difference|'),
   top: float = 0.5,
-  pixel_size: tuple[float, float] = (1.0, 1.0),
+  pixel_sizes: Sequence[tuple[float, float]] | None = None,
 ):
   """A row a slice: input, translation, truth, and where the two differ.
 
@@ -81,19 +82,25 @@ def draw_comparison(
     caption: to which the notice that this is not for diagnosis is added.
     headings: of the four columns.
     top: the absolute difference that has the brightest colour; more has it too.
-    pixel_size: millimetres between rows and columns, or their proportion.
+    pixel_sizes: of every row, (height, width) of its pixels in millimetres: all
+      are drawn at one scale. None: square ones.
 
   Returns:
     An RGB PIL image, a colour bar of the difference at its right.
   """
   rows = list(rows)
-  tallest = max(len(source) for _, source, _, _ in rows) * pixel_size[0]
-  scale = _choose_scale(tallest, min(pixel_size), _LARGE)
+  pixel_sizes = pixel_sizes or [(1.0, 1.0)] * len(rows)
+  tallest = max(
+    len(source) * size[0]
+    for (_, source, _, _), size in zip(rows, pixel_sizes, strict=True)
+  )
+  scale = _choose_scale(tallest, np.min(pixel_sizes), _LARGE)
   tiles = []
-  for _, source, translation, truth in rows:
+  for row, size in zip(rows, pixel_sizes, strict=True):
+    _, source, translation, truth = row
     error = np.abs(np.asarray(translation, np.float64) - truth) / top
     grays = [
-      _make_tile(picture, scale, pixel_size)
+      _make_tile(picture, scale, size)
       for picture in (source, translation, truth, error)
     ]
     tiles.append(grays[:3] + [_color(grays[3])])

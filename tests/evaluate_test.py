@@ -13,6 +13,7 @@ import pytest
 from scipy import ndimage
 
 from cyclegan_jax import evaluate
+from cyclegan_jax import pictures
 from cyclegan_jax import scores
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -106,6 +107,28 @@ def test_several_patients_give_an_interval_and_a_shift_is_told(
   shift = float(note.split('shifted by ')[1].split(' mm')[0])
   assert shift == pytest.approx(4, abs=1)
   assert 'not meaningful' in capsys.readouterr().out
+
+
+def test_every_patient_is_drawn_in_the_proportions_of_the_scanner(
+  workdir, make_head, save_nifti, tmp_path, monkeypatch
+):
+  drawn = []
+  draw = pictures.draw_comparison
+
+  def note(rows, **changes):
+    drawn.append(list(changes['pixel_sizes']))
+    return draw(rows, **changes)
+
+  monkeypatch.setattr(pictures, 'draw_comparison', note)
+  head = make_head((24, 28, 12))
+  for domain, voxels in (('a', head), ('b', (head > 0) * (1200 - head))):
+    save_people(tmp_path / domain, save_nifti, {'annax': voxels})
+    wide = np.diag([2.0, 1, 1, 1])
+    save_people(tmp_path / domain, save_nifti, {'bertx': voxels}, wide)
+  evaluate.evaluate(
+    workdir, source_a=str(tmp_path / 'a'), source_b=str(tmp_path / 'b')
+  )
+  assert drawn == [[(1, 1), (1, 1), (1, 2), (1, 2)]] * 2
 
 
 def test_pairs_on_different_grids_are_resampled_with_a_note(

@@ -80,6 +80,20 @@ def test_planes_of_thick_slices_are_not_squashed():
   assert row.sum() >= 2 * 192 - 90 + 56
 
 
+def test_every_patient_is_drawn_with_pixels_of_their_own_size():
+  """Of two scanners: one head, sampled by 1 x 1 mm and by 2 x 0.5 mm."""
+  square, wide = np.ones((64, 48)), np.ones((32, 96))
+  picture = pictures.draw_comparison(
+    [(name, x, x, x) for name, x in (('anna', square), ('bert', wide))],
+    caption='',
+    pixel_sizes=[(1.0, 1.0), (2.0, 0.5)],
+  )
+  lit = (np.asarray(picture) == 255).all(axis=2)[56:]
+  # 64 x 48 mm at two screen pixels for the finest, 0.5 mm.
+  for tile in (lit[:256], lit[258:514]):
+    assert tile.all(axis=0).sum() == 3 * 48 * 4
+
+
 def test_a_slab_of_few_slices_does_not_enlarge_the_other_planes():
   planes = [np.ones((192, 100)), np.ones((3, 100)), np.ones((3, 192))]
   picture = pictures.draw_planes(
