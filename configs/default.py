@@ -52,8 +52,8 @@ def get_config() -> ml_collections.ConfigDict:
   # is a pair that is scored.
   config.data.test_a = ''
   config.data.test_b = ''
-  # Slices with a smaller share of foreground pixels are left out of training:
-  # blank images teach nothing.
+  # Slices of which a head fills a smaller share are left out of training: blank
+  # images teach nothing.
   config.data.min_foreground = 0.02
   # Which part of each volume to train on, as shares of its slices: (0.3, 0.8).
   config.data.slice_range = (0.0, 1.0)

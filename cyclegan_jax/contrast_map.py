@@ -9,8 +9,9 @@ import numpy as np
 
 from cyclegan_jax import array_types
 from cyclegan_jax.mri import contrast
-from cyclegan_jax.mri import places
 
+# Of the range: what tissue is above the air, and above it less blurred.
+_TISSUE, _SHARP = 0.06, 0.02
 _INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
 
 
@@ -18,7 +19,7 @@ class ContrastMap(nn.Module):
   """What to add to before `tanh` so that a generator begins as the map.
 
   A table of how a pixel and its surroundings look (`mri.contrast`), learnt like
-  every parameter; a fresh one leaves images as they are, and
+  every parameter; a fresh one leaves heads as they are and air black, and
   `state.start_from_maps` puts the fitted one in its place.
 
   Attributes:
@@ -38,7 +39,10 @@ class ContrastMap(nn.Module):
 def map_contrast(
   images: array_types.Images, values: chex.Array, deviation: float
 ) -> array_types.Images:
-  """`mri.contrast.apply_map` in JAX, for images [B, H, W, 1] in [0, 1]."""
+  """`mri.contrast.apply_map` in JAX, for images [B, H, W, 1] in [0, 1].
+
+  Heads are as `find_heads` sees them.
+  """
   radius = int(3 * deviation + 0.5)  # as SciPy has it
   window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
   window = jnp.asarray(window / window.sum(), images.dtype)
@@ -56,4 +60,41 @@ def map_contrast(
     for each, knots in zip((images, surroundings), values.shape, strict=True)
   ]
   mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
-  return jnp.where(places.find_heads(images), mapped, 0.0)
+  return jnp.where(find_heads(images), mapped, 0.0)
+
+
+def find_heads(images: array_types.Images) -> chex.Array:
+  """`mri.head.find_heads` as far as one compiled pass can tell: bool.
+
+  Without the search for connected parts: tissue is what stands out from the
+  darkest corner of its image and from that corner's noise, both by itself and
+  averaged over its neighbours; a head is what has tissue above and below it and
+  on both sides, however dark it is. Dice above 0.95 up to a noise of a tenth of
+  the brain's signal.
+
+  Args:
+    images: [B, H, W, 1] in [0, 1].
+  """
+  images = lax.stop_gradient(images)
+  side = max(2, images.shape[1] // 16)
+  rows = jnp.stack([images[:, :side], images[:, -side:]], 1)
+  corners = jnp.stack([rows[:, :, :, :side], rows[:, :, :, -side:]], 1)
+  means, deviations = (
+    measure(corners, axis=(3, 4, 5)).reshape(len(images), 4)
+    for measure in (jnp.mean, jnp.std)
+  )
+  darkest = means.argmin(1, keepdims=True)
+  level, noise = (
+    jnp.take_along_axis(each, darkest, 1)[..., None, None]
+    for each in (means, deviations)
+  )
+  blurred = nn.avg_pool(images, (3, 3), padding='SAME')
+  tissue = (blurred > level + jnp.maximum(_TISSUE, 1.5 * noise)) & (
+    images > level + _SHARP + noise
+  )
+  heads = True
+  for axis in (1, 2):
+    until = tissue.cumsum(axis)
+    total = tissue.sum(axis, keepdims=True)
+    heads = heads & (until > 0) & (until - tissue < total)
+  return heads

@@ -120,7 +120,7 @@ def evaluate(
     'paired': bool(pairs),
     'data_range': 1.0,
     'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
-    'region': 'the head: where either scan shows tissue, holes filled',
+    'region': 'the head as either scan shows it, holes filled, no air',
     'notes': notes,
     'failed': failed,
     **scores.summarize(records),

@@ -16,13 +16,14 @@ from cyclegan_jax import errors
 from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing as framing_lib
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume as volume_lib
 
 Generate = Callable[[np.ndarray], np.ndarray]
 Report = Callable[[int, int], None]
 
-# A slice with a smaller share of foreground shows no head: it stays as it is.
+# A slice with a smaller share of head shows none: it stays as it is.
 _BLANK = 0.001
 
 
@@ -37,7 +38,7 @@ class Translator:
     multiple: what H and W must be divisible by.
     framings: of scans of the source's and of the target's domain.
     scalings: typical ones of the source's and of the target's domain.
-    quantiles: of the target domain's foreground in [-1, 1].
+    quantiles: of the target domain's heads in [-1, 1].
     pictures: whether it was trained on pictures of the source's domain.
     step: of the checkpoint.
     run: name of the workdir.
@@ -176,9 +177,7 @@ def translate_units(
 ) -> np.ndarray:
   """As `translate_volume`, but [I, J, K] in the network's [-1, 1]."""
   unit = intensity.to_unit(volume.voxels, scaling)
-  fill, tissue = intensity.to_unit(
-    [scaling.background, scaling.foreground], scaling
-  )
+  fill = intensity.to_unit(scaling.background, scaling)
   stacks = {
     plane: volume_lib.to_plane(unit, volume.affine, plane)
     for plane in framing.planes
@@ -200,7 +199,8 @@ def translate_units(
     images = np.array(images)
     # A blank slice has no anatomy to translate, and the networks, which never
     # saw one, would make some up.
-    rows = np.flatnonzero((images > tissue).mean(axis=(1, 2)) >= _BLANK)
+    shares = head.find_heads((images + 1) / 2).mean(axis=(1, 2))
+    rows = np.flatnonzero(shares >= _BLANK)
     done += len(images) - len(rows)
     for start in range(0, len(rows), batch_size):
       report(done, total)

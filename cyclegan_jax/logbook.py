@@ -127,12 +127,18 @@ class Logbook:
     Raises:
       FloatingPointError: if translations are no numbers.
     """
-    _check_finite({'distance': scores['distance']}, step)
+    _check_finite(scores, step)
     self._write(step, 'evaluation', scores, final=final)
+    if 'distance' in scores:
+      told = (
+        f'should look like: a to b {scores["distance_ab"]:.3f}, '
+        f'b to a {scores["distance_ba"]:.3f}'
+      )
+    else:
+      told = 'should look like: unknown, the two domains share none'
     screen.say(
       f'step {step}  without pairs, distance from what each place of a head '
-      f'should look like: a to b {scores["distance_ab"]:.3f}, '
-      f'b to a {scores["distance_ba"]:.3f}'
+      + told
     )
     if 'psnr_ab' in scores:
       screen.say(

@@ -117,7 +117,7 @@ def open_pairs(
   names = {
     first.name
     for first, second in _match(a.slices, b.slices)
-    if max(first.foreground, second.foreground) >= SHOWN
+    if max(first.head, second.head) >= SHOWN
     and (first.plane is None or first.name.rsplit(' ', 2)[0] not in astray)
   }
   if not names:

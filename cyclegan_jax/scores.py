@@ -37,7 +37,7 @@ def score_pair(
 
   Args:
     subject: with 'a', 'b' and their fakes.
-    quantiles: of the foreground of each domain's training scans, in [-1, 1].
+    quantiles: of the heads of each domain's training scans, in [-1, 1].
 
   Returns:
     Records: every method inside the head, the translation and the untranslated

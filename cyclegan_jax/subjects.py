@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
-from scipy import ndimage
 
 from cyclegan_jax import inference
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing as framing_lib
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
-from cyclegan_jax.mri import metrics
 from cyclegan_jax.mri import registration
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -106,8 +105,7 @@ def load_volumes(
       )
 
     put(domain, intensity.to_unit(each.voxels, scaling))
-    tissue = each.voxels > scaling.foreground
-    masks[domain] = _fill(volume_lib.to_plane(tissue, each.affine, plane))
+    masks[domain] = head.find_heads(images[domain])
     other = 'b' if domain == 'a' else 'a'
     fake = run(domain + other, each, scaling)
     put(f'fake_{other}', fake)
@@ -173,7 +171,7 @@ def load_pictures(
         )
       done += len(fakes)
     images |= {stage: (stack + 1) / 2 for stage, stack in stages.items()}
-    masks[domain] = metrics.head_mask(images[domain], images[domain])
+    masks[domain] = head.find_heads(images[domain])
   report(total, total)
   first = next(iter(scans.values()))[0]
   return Subject(
@@ -224,11 +222,6 @@ def _share_grid(first, second):
   return first.voxels.shape == second.voxels.shape and np.allclose(
     first.affine, second.affine, atol=1e-3
   )
-
-
-def _fill(mask):
-  """With what a slice's tissue surrounds: dark bone and fluid are head too."""
-  return np.stack([ndimage.binary_fill_holes(each) for each in mask])
 
 
 def _join(masks):

@@ -178,7 +178,7 @@ def train(
       evaluation_due = is_due(done, config.evaluate_every_steps)
       if last or evaluation_due:
         scores = watch.measure(state, watched, translate)
-        if scores['distance'] < least:
+        if scores.get('distance', np.inf) < least:
           least = scores['distance']
           meta = describe(state) | {'distance': least}
           checkpoint.save(best, state, None, meta)

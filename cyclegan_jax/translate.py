@@ -10,6 +10,7 @@ from cyclegan_jax import jobs as jobs_lib
 from cyclegan_jax import pictures
 from cyclegan_jax import screen
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
@@ -200,7 +201,10 @@ def draw_preview(volume, scaling, fake, target, domains):
   for each, knots in ((volume, scaling), (fake, target)):
     unit = intensity.to_unit(each.voxels, knots)
     if center is None:
-      mask = each.voxels > knots.foreground
+      images = volume_lib.to_plane(unit, each.affine, 'axial')
+      mask = volume_lib.from_plane(
+        head.find_heads((images + 1) / 2), each.affine, 'axial'
+      )
       center = [
         int(np.flatnonzero(mask.any(axis=others)).mean())
         if mask.any()

@@ -10,6 +10,7 @@ from cyclegan_jax import array_types
 from cyclegan_jax import build
 from cyclegan_jax import data as data_lib
 from cyclegan_jax import state as state_lib
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import metrics as image_metrics
 from cyclegan_jax.mri import slices
 
@@ -36,13 +37,17 @@ def validate(
   scores = {}
   for batch in data_lib.eval_batches(pairs, batch_size=_EVAL_BATCH):
     valid = batch.pop('mask')
-    images = batch | jax.device_get(translate(state, batch))
-    for row in np.flatnonzero(valid):
-      pictures_01 = {k: (v[row, ..., 0] + 1) / 2 for k, v in images.items()}
+    images = {
+      name: (each[..., 0] + 1) / 2
+      for name, each in (
+        batch | jax.device_get(translate(state, batch))
+      ).items()
+    }
+    heads = head.find_heads(images['a']) | head.find_heads(images['b'])
+    for row in np.flatnonzero(valid & heads.any(axis=(1, 2))):
+      mask = heads[row]
+      pictures_01 = {name: each[row] for name, each in images.items()}
       a, b = pictures_01['a'], pictures_01['b']
-      mask = image_metrics.head_mask(a, b)
-      if not mask.any():
-        continue
       for name, truth, image in (
         ('ab', b, pictures_01['fake_b']),
         ('ba', a, pictures_01['fake_a']),

@@ -14,6 +14,7 @@ import numpy as np
 
 from cyclegan_jax import array_types
 from cyclegan_jax import state as state_lib
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import places
 from cyclegan_jax.mri import slices as slices_lib
 
@@ -50,7 +51,7 @@ def choose(
   for domain, slices in train.items():
     images = slices_lib.load_spread(slices, _SLICES)
     images = (slices_lib.crop_middle(images, image_size) + 1) / 2
-    heads = places.find_heads(images)
+    heads = head.find_heads(images)
     chosen[domain] = Watched(
       images=images,
       heads=heads,
@@ -80,9 +81,11 @@ def measure(
     source's, and wanted_polarity_ab, of the target domain's with them;
     variance_ab, between translations of different slices, as a share of that
     in the source or the target domain, the lesser. And distance, the mean of
-    both directions: the smaller, the better.
+    both directions: the smaller, the better. Without distances where the two
+    domains show no place of a head in common.
   """
   made = _translate(state, watched, translate)
+  comparable = places.weigh(*(each.means[0] for each in watched.values())).any()
   measures = {}
   for source, target in ('ab', 'ba'):
     direction = source + target
@@ -90,10 +93,11 @@ def measure(
     images = made[f'fake_{target}']
     means = places.average(own.heads, [(0, images)])
     lesser = min(own.variance, other.variance)
-    measures |= {
-      f'distance_{direction}': places.measure_distance(
+    if comparable:
+      measures[f'distance_{direction}'] = places.measure_distance(
         places.histograms(own.heads, images), other.histograms
-      ),
+      )
+    measures |= {
       f'polarity_{direction}': _correlate(means, own.means),
       f'wanted_polarity_{direction}': _correlate(other.means, own.means),
       # A single slice differs from none: nothing is to be expected then.
@@ -101,8 +105,10 @@ def measure(
         float(images.var(axis=0).mean() / lesser) if lesser > 1e-9 else 1.0
       ),
     }
-  both = [measures[f'distance_{direction}'] for direction in ('ab', 'ba')]
-  return measures | {'distance': sum(both) / 2}
+  if comparable:
+    both = [measures[f'distance_{direction}'] for direction in ('ab', 'ba')]
+    measures['distance'] = sum(both) / 2
+  return measures
 
 
 def find_troubles(

@@ -13,7 +13,7 @@ _LAYERS = [
   {'errors', 'files', 'array_types', 'forms', 'screen', 'command_line'},
   {'convolution', 'normalisation', 'host', 'padding', 'cache_folders'},
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
-  {'mri.places'},
+  {'mri.places', 'mri.head'},
   {'mri.contrast', 'pace', 'rules'},
   {'contrast_map'},
   {'models', 'losses', 'image_pool', 'optimizers', 'pictures'},

@@ -52,14 +52,6 @@ def test_ssim_of_inverted_intensities_is_negative(pair):
   assert metrics.ssim(truth, 1 - truth, mask) < 0
 
 
-def test_the_head_is_where_either_picture_has_signal():
-  first, second = np.zeros((2, 3, 3))
-  first[0, 0], second[2, 2], second[1, 1] = 0.5, 0.021, 0.019
-  expected = np.zeros((3, 3), bool)
-  expected[0, 0] = expected[2, 2] = True
-  np.testing.assert_array_equal(metrics.head_mask(first, second), expected)
-
-
 def test_errors_are_shares_of_the_range(pair):
   truth, image, mask = pair
   absolute = np.abs(truth - image)

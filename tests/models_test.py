@@ -172,17 +172,21 @@ def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
 
 
 def test_a_generator_with_a_contrast_map_starts_as_that_map():
-  images = np.random.default_rng(0).uniform(0.05, 0.95, (2, 32, 24))
+  inside = (slice(None), slice(5, -5), slice(5, -5))
+  images = np.zeros((2, 32, 24))
+  images[inside] = np.random.default_rng(0).uniform(0.5, 0.95, (2, 22, 14))
   resnet = models.ResNet(features=4, blocks=1, contrast_map=1.5)
   inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
   params = resnet.init(jax.random.key(0), inputs)['params']
   unchanged = resnet.apply({'params': params}, inputs)
-  chex.assert_trees_all_close(unchanged, inputs, atol=1e-5)
+  # What is nearly black or white stays within reach of what is learnt.
+  chex.assert_trees_all_close(unchanged, inputs.clip(-0.99, 0.99), atol=1e-5)
 
   values = np.random.default_rng(1).uniform(0.05, 0.95, (12, 8))
   params['contrast_map']['values'] = jnp.asarray(values, jnp.float32)
   mapped = resnet.apply({'params': params}, inputs)
-  expected = np.float32(
-    2 * contrast.apply_map(values, images, deviation=1.5) - 1
-  )
-  chex.assert_trees_all_close(mapped[..., 0], expected, atol=1e-5)
+  expected = 2 * contrast.apply_map(values, images, deviation=1.5) - 1
+  expected = np.float32(expected).clip(-0.99, 0.99)
+  inner = (slice(None), slice(6, -6), slice(6, -6))  # edges are near either
+  chex.assert_trees_all_close(mapped[..., 0][inner], expected[inner], atol=1e-5)
+  chex.assert_trees_all_close(mapped[:, :4, ..., 0], expected[:, :4])

@@ -95,3 +95,14 @@ def test_larger_slices_are_looked_at_in_their_middle():
   np.testing.assert_allclose(
     chosen['a'].images[0], (train['a'].load(0)[4:36, 4:36] + 1) / 2
   )
+
+
+def test_nothing_is_told_of_places_that_the_domains_do_not_share(watched):
+  other = watched['b']
+  apart = other._replace(
+    means=(np.roll(other.means[0], 1) * 0, other.means[1]),
+    histograms=(other.histograms[0] * 0, other.histograms[1]),
+  )
+  measures = measure({'a': watched['a'], 'b': apart}, invert)
+  assert not [name for name in measures if name.startswith('distance')]
+  assert watch.find_troubles(measures, _NAMES) == {}

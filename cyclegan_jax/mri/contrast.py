@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import places
 
 SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
@@ -56,13 +57,12 @@ def fit_map(
   from scipy import optimize  # not for those who only train without it
 
   counts, shares = places.average(
-    places.find_heads(source),
+    head.find_heads(source),
     _look(source, deviation),
     size=_KNOTS[0] * _KNOTS[1],
   )
-  target_counts, (means,) = places.average(
-    places.find_heads(target), [(0, target)]
-  )
+  target_heads = head.find_heads(target)
+  target_counts, (means,) = places.average(target_heads, [(0, target)])
   weights = places.weigh(counts, target_counts)
   if not weights.any():
     return ContrastMap(unchanged(), 0.0)
@@ -78,7 +78,7 @@ def fit_map(
   values = optimize.lsq_linear(
     np.vstack([roots[:, None] * shares.T, smooth]),
     np.concatenate([roots * means, np.zeros(len(smooth))]),
-    bounds=(0, np.quantile(target[places.find_heads(target)], 0.99)),
+    bounds=(0, np.quantile(target[target_heads], 0.99)),
   ).x
   rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
@@ -93,7 +93,7 @@ def apply_map(
   """Maps [S, H, W] in [0, 1]; what is air stays 0."""
   flat = np.ravel(values)
   mapped = sum(flat[look] * share for look, share in _look(images, deviation))
-  return np.where(places.find_heads(images), mapped, 0.0)
+  return np.where(head.find_heads(images), mapped, 0.0)
 
 
 def unchanged() -> np.ndarray:

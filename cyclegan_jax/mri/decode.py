@@ -12,14 +12,14 @@ import numpy as np
 from cyclegan_jax import errors
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing as framing_lib
+from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import png
 from cyclegan_jax.mri import volume as volume_lib
 
-# Raise it when the same files give other slices: runs on them do not go on.
-_VERSION = 2
-_VERSION_OF_FLOATS = 3  # pictures that may hold floats: TIFF
+VERSION = 3  # raise it when the same files give other slices
 _QUANTILES = 101
+_TOGETHER = 64  # pictures whose air is measured at once
 _SMALLEST, _LARGEST = 8, 8192  # pixels: others are no sides of a head's slice
 
 
@@ -42,12 +42,6 @@ class Framing(NamedTuple):
   intensity: str = 'percentile'
   window: tuple[float, float] = (0.0, 0.0)
   volume: int | None = None
-
-
-def version_of(scans: Sequence[formats.Scan]) -> int:
-  """Changes when the same files would give other slices than before."""
-  suffixes = {formats.suffix_of(path) for scan in scans for path in scan.paths}
-  return _VERSION_OF_FLOATS if suffixes & {'.tif', '.tiff'} else _VERSION
 
 
 def scale_volume(
@@ -99,10 +93,10 @@ def decode_volume(
     centers: by plane, what to centre them about; None: the head.
 
   Returns:
-    'slices', of each its name, patient, share of foreground, position along the
+    'slices', of each its name, patient, share of head, position along the
     plane, and plane; 'notes'; 'corrupt', files left out; 'scaling'; 'quantiles'
-    of the foreground in [-1, 1]; 'centers'; 'grid', which two scans of one
-    patient share or not.
+    of the head in [-1, 1]; 'centers'; 'grid', which two scans of one patient
+    share or not.
 
   Raises:
     UserError: naming the file and what is wrong with it.
@@ -115,14 +109,13 @@ def decode_volume(
       return {'slices': [], 'notes': [], 'corrupt': [], 'blank': 1}
     scaling = scale_volume(volume, framing, picture=False)
     unit = intensity.to_unit(volume.voxels, scaling)
-    fill, tissue = intensity.to_unit(
-      [scaling.background, scaling.foreground], scaling
-    ).tolist()
-    slices, notes, used = [], list(volume.notes), {}
+    fill = float(intensity.to_unit(scaling.background, scaling))
+    slices, notes, used, quantiles = [], list(volume.notes), {}, None
     with path.open('wb') as file:
       for plane in framing.planes:
         images = volume_lib.to_plane(unit, volume.affine, plane)
-        mask = images > tissue
+        mask = head.find_heads((images + 1) / 2)
+        quantiles = quantiles or _find_quantiles(images[mask])
         spacing = volume_lib.plane_spacing(volume.affine, plane)[1:]
         center = (centers or {}).get(plane) or framing_lib.find_center(mask)
         used[plane] = center
@@ -136,7 +129,8 @@ def decode_volume(
         canvas = framing_lib.place(images, frame, fill=fill)
         canvas.clip(-1, 1, out=canvas)  # bicubic overshoots
         file.write(canvas.tobytes())
-        shares = (canvas > tissue).mean(axis=(1, 2)).tolist()
+        shown = framing_lib.place(mask, frame, fill=0) > 0.5
+        shares = shown.mean(axis=(1, 2)).tolist()
         slices += (
           (
             f'{scan.name} {plane} {number:03d}',
@@ -152,7 +146,7 @@ def decode_volume(
     'notes': [f'{scan.place}: {note}' for note in notes],
     'corrupt': [],
     'scaling': dataclasses.asdict(scaling),
-    'quantiles': _find_quantiles(unit[unit > tissue]),
+    'quantiles': quantiles,
     'centers': used,
     'grid': [*volume.voxels.shape, *volume.affine.ravel().round(3).tolist()],
   }
@@ -223,15 +217,16 @@ def decode_pictures(
       )
     except errors.UserError as error:
       raise errors.UserError(f'{scans[0].paths[0].parent}: {error}') from None
-  shares, sample = [], []
   for image, kind in zip(images, kinds, strict=True):
-    scaling = scalings[kind]
-    image[np.isnan(image)] = scaling.background
-    image[...] = intensity.to_unit(image, scaling)
-    mask = image > intensity.to_unit(scaling.foreground, scaling)
-    shares.append(float(mask.mean()))
-    sample.append(image[mask][::7])  # enough to know a distribution by
+    image[np.isnan(image)] = scalings[kind].background
+    image[...] = intensity.to_unit(image, scalings[kind])
   images.flush()
+  shares, sample = [], []
+  for start in range(0, len(images), _TOGETHER):
+    some = images[start : start + _TOGETHER]
+    masks = head.find_heads((some + 1) / 2)
+    shares += masks.mean(axis=(1, 2)).tolist()
+    sample.append(some[masks][::7])  # enough to know a distribution by
   return {
     'slices': [
       (*slice_, share, None, None)

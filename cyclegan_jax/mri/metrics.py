@@ -15,11 +15,6 @@ from skimage import metrics
 _SSIM_WINDOW = 11  # pixels: 3.5 deviations of 1.5 pixels on either side
 
 
-def head_mask(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-  """Where either picture is above 2 % of the range: [H, W] bool."""
-  return (first > 0.02) | (second > 0.02)
-
-
 def psnr(
   truth: np.ndarray,
   image: np.ndarray,

@@ -10,28 +10,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-_AIR = 0.02  # of the range; as in metrics.head_mask
-_TISSUE = 0.2  # more than the noise of air
 _SIDE = 24  # places along either side of a bounding box
 _LEVELS = 6  # groups of slices by how much of them the head fills
 _STEPS = 16  # of histograms
 
 Weighted = Iterable[tuple[np.ndarray | int, np.ndarray]]
-
-
-def find_heads(images):
-  """Where [S, H, W] or [S, H, W, 1] in [0, 1] is not air, of that shape, bool.
-
-  What has tissue above and below it and on both sides is no air, however dark:
-  in T1w the fluid in the ventricles can be black. NumPy's arrays and JAX's.
-  """
-  tissue = images > _TISSUE
-  enclosed = True
-  for axis in (1, 2):
-    until = tissue.cumsum(axis)
-    total = tissue.sum(axis, keepdims=True)
-    enclosed = enclosed & (until > 0) & (until - tissue < total)
-  return enclosed | (images > _AIR)
 
 
 def average(
@@ -95,9 +78,12 @@ def measure_distance(
   """How far intensities have to move for every place to look as it should.
 
   1-Wasserstein distance of the `histograms` at each place, averaged over
-  pixels; in units of the range.
+  pixels; in units of the range. NaN where no place shows a head in both: then
+  nothing can be told.
   """
   weights = weigh(found[0], wanted[0])
+  if not weights.any():
+    return float('nan')
   moved = np.abs(np.cumsum(found[1] - wanted[1], axis=0)).sum(0)
   return float(weights @ moved / (_STEPS - 1))
 

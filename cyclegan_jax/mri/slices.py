@@ -26,7 +26,7 @@ class Slice(NamedTuple):
   Attributes:
     name: of the scan, and for volumes of the plane and number.
     patient: whose it is.
-    foreground: share of its pixels that show tissue.
+    head: share of its pixels that show the head.
     position: along the plane, from 0 to 1; None in pictures.
     plane: along which it was cut; None in pictures.
     path: of the cache entry.
@@ -35,7 +35,7 @@ class Slice(NamedTuple):
 
   name: str
   patient: str
-  foreground: float
+  head: float
   position: float | None
   plane: str | None
   path: pathlib.Path
@@ -53,7 +53,7 @@ class SliceSet:
     scans: what is known of each entry of the cache they come from, by name:
       'scaling', 'quantiles' and, of volumes, 'centers' and 'grid'.
     content: changes when the files or what was made of them does.
-    blank: how many slices were left out for lack of foreground.
+    blank: how many slices were left out for lack of a head.
     corrupt: how many files were left out because they cannot be decoded.
   """
 
@@ -100,7 +100,7 @@ class SliceSet:
     return bool(next(iter(self.scans.values())).get('pictures'))
 
   def quantiles(self) -> list[float]:
-    """The domain's typical distribution of foreground intensities, [-1, 1]."""
+    """The domain's typical distribution of intensities in heads, [-1, 1]."""
     all_ = [each['quantiles'] for each in self.scans.values()]
     return np.mean(all_, axis=0).tolist()
 
@@ -143,7 +143,7 @@ def open_slices(
     content = cache_lib.hash_files(cache, paths)
     # Patients and slices are named after files, so names count as content.
     key = cache_lib.hash_text(
-      decode.version_of(group),
+      decode.VERSION,
       framing,
       center,
       content,
@@ -196,7 +196,7 @@ def select(
 
   Args:
     slices: all.
-    min_foreground: those with a smaller share of foreground are blank.
+    min_foreground: those with a smaller share of head are blank.
     slice_range: what part of every volume to take, shares along its plane.
 
   Raises:
@@ -208,11 +208,11 @@ def select(
     for each in slices.slices
     if each.position is None or low <= each.position <= high
   ]
-  kept = tuple(each for each in within if each.foreground >= min_foreground)
+  kept = tuple(each for each in within if each.head >= min_foreground)
   if not kept:
     raise errors.UserError(
       f'{slices.source}: none of its {len(slices)} slices is usable, all are '
-      f'blank (foreground below {min_foreground:.0%}, data.min_foreground) or '
+      f'blank (head below {min_foreground:.0%}, data.min_foreground) or '
       'outside data.slice_range'
     )
   return dataclasses.replace(
