@@ -10,6 +10,7 @@ import ml_collections
 import optax
 
 from cyclegan_jax import cache_folders
+from cyclegan_jax import contrast_map
 from cyclegan_jax import errors
 from cyclegan_jax import models
 from cyclegan_jax import optimizers
@@ -195,8 +196,9 @@ def create_state(
   schedule: optax.Schedule,
 ) -> Callable[[], state_lib.CycleGANState]:
   """A function that makes the fresh state of a run."""
-  tx = optimizers.adam(
-    schedule, beta1=config.optimizer.beta1, beta2=config.optimizer.beta2
+  # Kingma and Ba 2015
+  tx = optax.adam(
+    schedule, b1=config.optimizer.beta1, b2=config.optimizer.beta2
   )
   size = config.image_size
 
@@ -239,8 +241,10 @@ def _generator(config):
   if fields.get('levels') == 0:
     twos = (config.image_size & -config.image_size).bit_length() - 1
     fields['levels'] = min(twos, 8)
-  if fields.get('contrast_map'):
-    fields['contrast_map'] = surroundings(config)
+  if fields.pop('contrast_map', False):
+    fields['start'] = contrast_map.ContrastLayer(
+      surroundings(config), name='contrast_map'
+    )
   module = GENERATORS[network](**fields, dtype=config.compute_dtype)
   try:
     if network == 'unet' and module.levels < 2:

@@ -1,10 +1,13 @@
-"""All of Orbax: one item for each network, the pools, the data and the rest.
+"""All of Orbax: trees by name, the position in the data, and the rest.
 
 A checkpoint is written to a temporary folder and renamed, so what has a number
 for a name is complete.
 """
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import pathlib
+from typing import Any
 
 from grain import checkpoint as grain_checkpoint
 import jax
@@ -14,7 +17,6 @@ from orbax.checkpoint import checkpoint_managers
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import state as state_lib
 
 # Folders of a workdir: to go on from, and the one `watch` thinks best.
 KINDS = {'newest': 'checkpoints', 'best': 'best'}
@@ -35,27 +37,27 @@ def open_checkpoints(
 
 def save(
   manager: ocp.CheckpointManager,
-  state: state_lib.CycleGANState,
+  step: int,
+  trees: Mapping[str, Any],
   batches,
   meta: dict,
 ):
-  """Saves under the state's step.
+  """Saves under the number of a step.
 
   Args:
     manager: from `open_checkpoints`.
-    state: may be donated once this returns.
-    batches: the data iterator; its next batch is the one after `state`. None
+    step: done.
+    trees: of arrays, by name, none empty; they may be donated once this
+      returns.
+    batches: the data iterator; its next batch is the one after `step`. None
       for a checkpoint that training does not go on from.
-    meta: anything JSON can hold.
+    meta: anything JSON can hold, not to be changed any more.
   """
-  items = {
-    name: ocp.args.StandardSave(tree) for name, tree in _trees(state).items()
-  }
+  items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
   if batches is not None:
     items['batches'] = grain_checkpoint.CheckpointSave(batches)
   manager.save(
-    int(state.step),
-    args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(meta)),
+    step, args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(meta))
   )
 
 
@@ -73,38 +75,31 @@ def restore_meta(manager: ocp.CheckpointManager) -> dict:
 
 
 def restore(
-  manager: ocp.CheckpointManager, like: state_lib.CycleGANState, batches
-) -> state_lib.CycleGANState:
-  """The newest checkpoint, on the devices that `like` is on.
+  manager: ocp.CheckpointManager, like: Mapping[str, Any], batches
+) -> dict[str, Any]:
+  """The trees of the newest checkpoint, on the devices that `like` is on.
 
   Args:
     manager: from `open_checkpoints`.
-    like: a state of the same networks; it gives shapes, types and devices.
+    like: trees by name; they give shapes, types and devices.
     batches: the data iterator, set to continue where the saved one stood; None
-      for the networks and pools alone.
+      for the trees alone.
 
   Raises:
-    ValueError: if the checkpoint holds other networks.
+    ValueError: if the checkpoint holds others.
   """
   wanted = {
     name: ocp.args.StandardRestore(
       jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)
     )
-    for name, tree in _trees(like).items()
+    for name, tree in like.items()
   }
   if batches is not None:
     wanted['batches'] = grain_checkpoint.CheckpointRestore(batches)
   items = manager.restore(
     manager.latest_step(), args=ocp.args.Composite(**wanted)
   )
-  pools = items['pools'] if 'pools' in wanted else {}
-  return like.replace(
-    **{name: items[name] for name in state_lib.NETWORKS},
-    **{f'pool_{domain}': pool for domain, pool in pools.items()},
-    averages={
-      name: items[f'average_{name}']['params'] for name in like.averages
-    },
-  )
+  return {name: items[name] for name in like}
 
 
 def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
@@ -132,18 +127,16 @@ def read_meta(path: pathlib.Path) -> dict:
     return checkpointer.restore(path / 'meta')
 
 
-def restore_generator(path: pathlib.Path, direction: str, like):
-  """The parameters of one generator, on the host: the averages if it has any.
+def restore_params(path: pathlib.Path, names: Sequence[str], like):
+  """The parameters in one tree of a checkpoint, on the host.
 
   Args:
     path: of the checkpoint, written on any number of devices.
-    direction: 'ab' or 'ba'.
+    names: of trees that have parameters; of the first that is there.
     like: a tree of shapes and types.
   """
   host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
-  item = path / f'average_gen_{direction}'
-  if not item.exists():
-    item = path / f'gen_{direction}'
+  item = next(path / name for name in names if (path / name).exists())
   with ocp.PyTreeCheckpointer() as checkpointer:
     restored = checkpointer.restore(
       item,
@@ -154,17 +147,3 @@ def restore_generator(path: pathlib.Path, direction: str, like):
       ),
     )
   return restored['params']
-
-
-def _trees(state):
-  """The items of a state.
-
-  Pools of size 0, which Orbax refuses, have none; nor have averages that are
-  not kept.
-  """
-  trees = {name: getattr(state, name) for name in state_lib.NETWORKS}
-  if state.pool_a.images.size:
-    trees['pools'] = {'a': state.pool_a, 'b': state.pool_b}
-  for name, params in state.averages.items():
-    trees[f'average_{name}'] = {'params': params}
-  return trees

@@ -15,12 +15,12 @@ _TISSUE, _SHARP = 0.06, 0.02
 _INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
 
 
-class ContrastMap(nn.Module):
+class ContrastLayer(nn.Module):
   """What to add to before `tanh` so that a generator begins as the map.
 
   A table of how a pixel and its surroundings look (`mri.contrast`), learnt like
   every parameter; a fresh one leaves heads as they are and air black, and
-  `state.start_from_maps` puts the fitted one in its place.
+  `prior.put` puts the fitted one in its place.
 
   Attributes:
     deviation: of the Gaussian that averages surroundings, pixels.

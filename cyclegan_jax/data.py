@@ -88,6 +88,18 @@ def train_batches(
   return named.batch(batch_size, drop_remainder=True).to_iter_dataset(ahead)
 
 
+def sample_batch(
+  sources: dict[str, slices_lib.SliceSet], *, count: int, image_size: int
+) -> dict[str, np.ndarray]:
+  """Slices spread over each domain, their inner squares: [count, H, W, 1]."""
+  spread = {}
+  for domain, slices in sources.items():
+    rows = np.linspace(0, len(slices) - 1, count + 2)[1:-1].astype(int)
+    images = np.stack([slices.load(row)[..., None] for row in rows])
+    spread[domain] = slices_lib.crop_middle(images, image_size)
+  return spread
+
+
 def eval_batches(
   sources: dict[str, slices_lib.SliceSet], *, batch_size: int
 ) -> Iterator[dict[str, np.ndarray]]:

@@ -13,6 +13,7 @@ import cyclegan_jax
 from cyclegan_jax import build
 from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
+from cyclegan_jax import state as state_lib
 from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing as framing_lib
@@ -107,9 +108,13 @@ def load_translators(
   translators = {}
   for direction in directions:
     source, target = direction
+    name = f'gen_{direction}'
     translators[direction] = Translator(
       generate=_compile(
-        module, checkpoint.restore_generator(path, direction, like)
+        module,
+        checkpoint.restore_params(
+          path, (state_lib.average_of(name), name), like
+        ),
       ),
       direction=direction,
       domains=(names[source], names[target]),

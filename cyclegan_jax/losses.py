@@ -33,7 +33,7 @@ def adversarial_loss(
   if kind == 'bce':
     return jnp.mean(optax.losses.sigmoid_binary_cross_entropy(scores, verdicts))
   if kind == 'lsgan':
-    return jnp.mean(jnp.square(scores - verdicts))
+    return jnp.mean(optax.losses.squared_error(scores, verdicts))
   raise ValueError(f'loss kind {kind!r}: one of {", ".join(KINDS)}')
 
 

@@ -9,7 +9,6 @@ import functools
 from flax import linen as nn
 import jax.numpy as jnp
 
-from cyclegan_jax import contrast_map
 from cyclegan_jax import convolution
 from cyclegan_jax import normalisation
 from cyclegan_jax import padding
@@ -107,10 +106,9 @@ class ResNet(nn.Module):
     channels: of the images, in and out.
     features: width at full resolution; the blocks have four times that.
     blocks: residual blocks: 9 from 256 pixels on, 6 below.
-    contrast_map: deviation of the surroundings, pixels, of a map of looks that
-      is fitted before training; the network learns what to add to it, and its
-      last kernel starts at 0. Edges stay where they were, and tissues have the
-      order of the other contrast from the first step on. 0: no map.
+    start: a module from images [B, H, W, channels] in [-1, 1] to what the
+      network begins as, before `tanh`: it learns what to add to it, and its
+      last kernel starts at 0. None: it begins from nothing.
     dtype: in which convolutions are computed; None: that of the images, as
       parameters, statistics of normalisations and results are in any case.
   """
@@ -118,10 +116,11 @@ class ResNet(nn.Module):
   channels: int = 1
   features: int = 64
   blocks: int = 9
-  contrast_map: float = 0.0
+  start: nn.Module | None = None
   dtype: str | None = None
 
   halvings = 2
+  preserve_adopted_names = True  # of `start`, which checkpoints know it by
 
   @nn.compact
   def __call__(self, images, *, train: bool = False):
@@ -158,15 +157,12 @@ class ResNet(nn.Module):
         features
       )
       features = nn.relu(norm(name=f'up_norm_{i}')(features))
-    if not self.contrast_map:
+    if self.start is None:
       features = wide(self.channels, features, name='out')
       return jnp.tanh(features.astype(images.dtype))
     zeros = nn.initializers.zeros
     features = wide(self.channels, features, name='out', kernel_init=zeros)
-    start = contrast_map.ContrastMap(self.contrast_map, name='contrast_map')(
-      images
-    )
-    return jnp.tanh(start + features.astype(images.dtype))
+    return jnp.tanh(self.start(images) + features.astype(images.dtype))
 
 
 class _ResidualBlock(nn.Module):

@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from cyclegan_jax import screen
+from cyclegan_jax import state as state_lib
 from cyclegan_jax.mri import contrast
-from cyclegan_jax.mri import slices as slices_lib
 
 _PIXELS = 400 * 128**2  # of each domain are enough
 _LEAST_EXPLAINED = 0.05
 
 
+def count_slices(size: int) -> int:
+  """How many slices of `size` x `size` pixels are enough to fit a map to."""
+  return max(_PIXELS // size**2, 1)
+
+
 def fit_maps(
-  train: Mapping[str, slices_lib.SliceSet],
+  images: Mapping[str, np.ndarray],
   names: Mapping[str, str],
   *,
   deviation: float,
@@ -24,11 +30,10 @@ def fit_maps(
   heads lie anyhow, places tell nothing, and neither would the map.
 
   Args:
-    train: slices of domain 'a' and 'b'.
+    images: of domain 'a' and 'b', unpaired, each [N, S, S] in [0, 1].
     names: of the domains, for people.
     deviation: as in `contrast.fit_map`.
   """
-  images = {domain: _load(slices) for domain, slices in train.items()}
   maps = {}
   for source, target in ('ab', 'ba'):
     found = contrast.fit_map(
@@ -45,6 +50,22 @@ def fit_maps(
   return maps
 
 
-def _load(slices):
-  count = max(_PIXELS // slices.size**2, 1)
-  return (slices_lib.load_spread(slices, count) + 1) / 2
+def put(
+  state: state_lib.CycleGANState, maps: Mapping[str, np.ndarray]
+) -> state_lib.CycleGANState:
+  """Puts fitted maps in their generators, and in their averages.
+
+  Args:
+    state: fresh, of generators with a `contrast_map.ContrastLayer`; on any
+      devices.
+    maps: from `fit_maps`.
+  """
+  for direction, values in maps.items():
+
+    def change(params, values=values):
+      old = params['contrast_map']['values']
+      new = jax.device_put(np.asarray(values, old.dtype), old.sharding)
+      return params | {'contrast_map': {'values': new}}
+
+    state = state.change_params(f'gen_{direction}', change)
+  return state

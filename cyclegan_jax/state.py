@@ -4,7 +4,7 @@ A generator is named by its direction, a discriminator by the domain it judges:
 `gen_ab`, `gen_ba`, `disc_a`, `disc_b` are the G, F, D_X and D_Y of the paper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 import functools
 from typing import Any
 
@@ -13,7 +13,6 @@ from flax import struct
 from flax.training import train_state
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from cyclegan_jax import array_types
@@ -46,6 +45,24 @@ class CycleGANState(struct.PyTreeNode):
     """The parameters of the networks named."""
     return {name: getattr(self, name).params for name in names}
 
+  def change_params(
+    self, name: str, change: Callable[[Any], Any]
+  ) -> 'CycleGANState':
+    """Changes the parameters of a network, and their averages if any are kept.
+
+    Args:
+      name: of the network.
+      change: from parameters to parameters of the same structure, on the same
+        devices; called for each of the two, so that they share no memory.
+    """
+    network = getattr(self, name)
+    averages = {
+      each: change(params) if each == name else params
+      for each, params in self.averages.items()
+    }
+    network = network.replace(params=change(network.params))
+    return self.replace(**{name: network}, averages=averages)
+
   def apply_gradients(self, grads: dict, **changes) -> 'CycleGANState':
     """One optimizer update for each network in `grads`, plus other changes."""
     networks = {
@@ -53,6 +70,29 @@ class CycleGANState(struct.PyTreeNode):
       for name in grads
     }
     return self.replace(**networks, **changes)
+
+  def trees(self) -> dict[str, Any]:
+    """What a checkpoint holds of it, by name.
+
+    Pools of size 0 are left out, as are averages that are not kept.
+    """
+    trees = {name: getattr(self, name) for name in NETWORKS}
+    if self.pool_a.images.size:
+      trees['pools'] = {'a': self.pool_a, 'b': self.pool_b}
+    for name, params in self.averages.items():
+      trees[average_of(name)] = {'params': params}
+    return trees
+
+  def with_trees(self, trees: dict[str, Any]) -> 'CycleGANState':
+    """With what `trees` gave, of a state of the same networks."""
+    pools = trees.get('pools', {})
+    return self.replace(
+      **{name: trees[name] for name in NETWORKS},
+      **{f'pool_{domain}': pool for domain, pool in pools.items()},
+      averages={
+        name: trees[average_of(name)]['params'] for name in self.averages
+      },
+    )
 
   def average(self, decay: float) -> 'CycleGANState':
     """Moves the averages towards the parameters of now.
@@ -64,11 +104,14 @@ class CycleGANState(struct.PyTreeNode):
     """
     decay = jnp.minimum(decay, (1 + self.step) / (10 + self.step))
     now = self.params(*self.averages)
-    return self.replace(
-      averages=jax.tree.map(
-        lambda old, new: decay * old + (1 - decay) * new, self.averages, now
-      )
-    )
+    # decay * averages + (1 - decay) * now, in these very products
+    averages = optax.incremental_update(self.averages, now, decay)
+    return self.replace(averages=averages)
+
+
+def average_of(name: str) -> str:
+  """The name in checkpoints of a network's averages."""
+  return f'average_{name}'
 
 
 def create_state(
@@ -118,32 +161,6 @@ def create_state(
     pool_a=image_pool.create_pool(pool_size, image_shape),
     pool_b=image_pool.create_pool(pool_size, image_shape),
   )
-
-
-def start_from_maps(
-  state: CycleGANState, maps: Mapping[str, np.ndarray]
-) -> CycleGANState:
-  """Puts fitted contrast maps in their generators, and in their averages.
-
-  Args:
-    state: fresh; on any devices.
-    maps: `values` of maps by direction, 'ab', 'ba', both or none.
-  """
-
-  def put(params, values):
-    old = params['contrast_map']['values']
-    new = jax.device_put(np.asarray(values, old.dtype), old.sharding)
-    return params | {'contrast_map': {'values': new}}
-
-  for direction, values in maps.items():
-    name = f'gen_{direction}'
-    network = getattr(state, name)
-    network = network.replace(params=put(network.params, values))
-    averages = state.averages
-    if averages:
-      averages = averages | {name: put(averages[name], values)}
-    state = state.replace(**{name: network}, averages=averages)
-  return state
 
 
 @functools.cache

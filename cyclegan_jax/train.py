@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -18,6 +19,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import host
 from cyclegan_jax import logbook as logbook_lib
+from cyclegan_jax import monitor
 from cyclegan_jax import parallel
 from cyclegan_jax import pictures
 from cyclegan_jax import prior
@@ -25,9 +27,9 @@ from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 from cyclegan_jax import summary
-from cyclegan_jax import validation
-from cyclegan_jax import watch
+from cyclegan_jax.mri import slices as slices_lib
 
+_SAMPLES = 4  # rows of a sample grid
 _LESS_MEMORY = (
   'try --config.remat=True, a larger --config.accumulate_steps, '
   '--config.compute_dtype=bfloat16 on an accelerator, or a smaller '
@@ -92,7 +94,9 @@ def train(
   if checkpoints.latest_step() is not None:
     meta = checkpoint.restore_meta(checkpoints)
     _check_same_data(data, meta['data'], workdir)
-    state = checkpoint.restore(checkpoints, state, batches)
+    state = state.with_trees(
+      checkpoint.restore(checkpoints, state.trees(), batches)
+    )
     sums = meta['sums']
   start = int(state.step)
   best = checkpoint.open_checkpoints(workdir, 'best', keep=1)
@@ -118,10 +122,15 @@ def train(
 
   names = dict(zip('ab', config.domains, strict=True))
   if start == 0 and config.generator.get('contrast_map'):
-    maps = prior.fit_maps(
-      data.train, names, deviation=build.surroundings(config)
-    )
-    state = state_lib.start_from_maps(state, maps)
+    images = {
+      domain: (
+        slices_lib.load_spread(slices, prior.count_slices(slices.size)) + 1
+      )
+      / 2
+      for domain, slices in data.train.items()
+    }
+    maps = prior.fit_maps(images, names, deviation=build.surroundings(config))
+    state = prior.put(state, maps)
   # The compiler swallows a KeyboardInterrupt, or dies of it.
   with _listen_for_signals('once this is compiled') as stopped:
     train_step = _compile_step(config, state, key)
@@ -150,8 +159,10 @@ def train(
       'people': data.people,
     }
 
-  samples = validation.draw_batch(data, image_size=config.image_size)
-  watched = watch.choose(data.train, image_size=config.image_size)
+  samples = data_lib.sample_batch(
+    data.pairs or data.train, count=_SAMPLES, image_size=config.image_size
+  )
+  watched = monitor.choose(data.train, image_size=config.image_size)
   with (
     _explain_memory(),
     _listen_for_signals('after this step') as stopped,
@@ -177,20 +188,21 @@ def train(
         )
       evaluation_due = is_due(done, config.evaluate_every_steps)
       if last or evaluation_due:
-        scores = watch.measure(state, watched, translate)
+        translate_now = functools.partial(translate, state)
+        scores = monitor.measure(watched, translate_now)
         if scores.get('distance', np.inf) < least:
           least = scores['distance']
           meta = describe(state) | {'distance': least}
-          checkpoint.save(best, state, None, meta)
+          checkpoint.save(best, done, state.trees(), None, meta)
         if data.pairs:
-          scores |= validation.validate(state, data.pairs, translate)
+          scores |= monitor.validate(data.pairs, translate_now)
         logbook.evaluation(done, scores, final=not evaluation_due)
         if done > num_steps / 4:
-          logbook.warn(watch.find_troubles(scores, names))
+          logbook.warn(monitor.find_troubles(scores, names))
       stop = stopped() and not last
       if last or stop or is_due(done, config.checkpoint_every_steps):
         meta = describe(state) | {'sums': logbook.sums()}
-        checkpoint.save(checkpoints, state, batches, meta)
+        checkpoint.save(checkpoints, done, state.trees(), batches, meta)
         logbook.pause()
       if stop:
         raise errors.Interrupted(

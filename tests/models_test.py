@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cyclegan_jax import contrast_map
 from cyclegan_jax import models
 from cyclegan_jax import normalisation
 from cyclegan_jax.mri import contrast
@@ -175,7 +176,8 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   inside = (slice(None), slice(5, -5), slice(5, -5))
   images = np.zeros((2, 32, 24))
   images[inside] = np.random.default_rng(0).uniform(0.5, 0.95, (2, 22, 14))
-  resnet = models.ResNet(features=4, blocks=1, contrast_map=1.5)
+  start = contrast_map.ContrastLayer(1.5, name='contrast_map')
+  resnet = models.ResNet(features=4, blocks=1, start=start)
   inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
   params = resnet.init(jax.random.key(0), inputs)['params']
   unchanged = resnet.apply({'params': params}, inputs)

@@ -8,6 +8,7 @@ from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import prior
 from cyclegan_jax.mri import contrast
+from cyclegan_jax.mri import slices
 
 _NAMES = {'a': 'T1w', 'b': 'T2w'}
 
@@ -27,6 +28,13 @@ def save(folder, number, image):
   Image.fromarray(pixels).save(folder / f'person{number}_z000.png')
 
 
+def load(data):
+  return {
+    domain: (slices.load_spread(each, prior.count_slices(each.size)) + 1) / 2
+    for domain, each in data.train.items()
+  }
+
+
 def test_inverted_heads_start_inverted(config, tmp_path, capsys):
   rng = np.random.default_rng(0)
   rows, columns = np.mgrid[-1:1:32j, -1:1:32j]
@@ -40,7 +48,7 @@ def test_inverted_heads_start_inverted(config, tmp_path, capsys):
       save(tmp_path / domain, f'{domain}{person}', image)
   data = build.open_data(config)
   deviation = build.surroundings(config)
-  maps = prior.fit_maps(data.train, _NAMES, deviation=deviation)
+  maps = prior.fit_maps(load(data), _NAMES, deviation=deviation)
   assert set(maps) == {'ab', 'ba'}
   images = (data.train['a'].load(0)[None] + 1) / 2
   mapped = contrast.apply_map(maps['ab'], images, deviation=deviation)
@@ -57,6 +65,6 @@ def test_a_map_that_tells_nothing_is_left_out(config, tmp_path, capsys):
       image = np.where(radius < 0.8, rng.uniform(0.3, 1, (32, 32)), 0)
       save(tmp_path / domain, f'{domain}{person}', image)
   data = build.open_data(config)
-  maps = prior.fit_maps(data.train, _NAMES, deviation=1.5)
+  maps = prior.fit_maps(load(data), _NAMES, deviation=1.5)
   assert maps == {}
   assert capsys.readouterr().out.count('too little, left out') == 2

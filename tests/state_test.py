@@ -7,7 +7,9 @@ import numpy as np
 import optax
 import pytest
 
+from cyclegan_jax import contrast_map
 from cyclegan_jax import models
+from cyclegan_jax import prior
 from cyclegan_jax import state as state_lib
 
 
@@ -61,7 +63,11 @@ def test_gradients_move_only_the_networks_named(state):
 def test_contrast_maps_go_where_their_direction_is():
   create = functools.partial(
     state_lib.create_state,
-    generator=models.ResNet(features=2, blocks=1, contrast_map=0.5),
+    generator=models.ResNet(
+      features=2,
+      blocks=1,
+      start=contrast_map.ContrastLayer(0.5, name='contrast_map'),
+    ),
     discriminator=models.PatchDiscriminator(features=2, layers=1),
     tx=optax.adam(0.5),
     image_shape=(8, 8, 1),
@@ -70,7 +76,7 @@ def test_contrast_maps_go_where_their_direction_is():
   )
   before = jax.jit(create)(jax.random.key(0))
   values = np.random.default_rng(0).uniform(size=(12, 8))
-  after = state_lib.start_from_maps(before, {'ab': values})
+  after = prior.put(before, {'ab': values})
   for params in (after.gen_ab.params, after.averages['gen_ab']):
     found = params['contrast_map']['values']
     chex.assert_trees_all_close(found, np.float32(values), rtol=0, atol=0)

@@ -234,7 +234,7 @@ def test_a_checkpoint_of_four_devices_opens_on_one(config, uninterrupted):
   schedule = build.schedule(config, steps_per_epoch=2)
   like = jax.jit(build.create_state(config, build.networks(config), schedule))()
   assert len(like.step.sharding.device_set) == 1
-  state = checkpoint.restore(manager, like, None)
+  state = like.with_trees(checkpoint.restore(manager, like.trees(), None))
   manager.close()
   assert all(
     len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state)
@@ -247,7 +247,10 @@ def test_the_averages_translate(uninterrupted):
   path = checkpoint.find(workdir)
   for direction in ('ab', 'ba'):
     average = state.averages[f'gen_{direction}']
-    restored = checkpoint.restore_generator(path, direction, average)
+    name = f'gen_{direction}'
+    restored = checkpoint.restore_params(
+      path, (f'average_{name}', name), average
+    )
     chex.assert_trees_all_equal(restored, average)
     newest = getattr(state, f'gen_{direction}').params
     assert leaves(newest)[0].shape == leaves(average)[0].shape
@@ -303,7 +306,7 @@ def test_translations_that_are_not_finite_stop_the_run(
 ):
   """Before a checkpoint of them is written."""
   measures = {'distance_ab': 0.1, 'distance_ba': np.nan, 'distance': np.nan}
-  monkeypatch.setattr(train.watch, 'measure', lambda *_: dict(measures))
+  monkeypatch.setattr(train.monitor, 'measure', lambda *_: dict(measures))
   config.max_steps = 1
   with pytest.raises(FloatingPointError, match='is nan at step 1'):
     train.train(config, tmp_path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cyclegan_jax import watch
+from cyclegan_jax import monitor
 
 _NAMES = {'a': 'T1w', 'b': 'T2w'}
 
@@ -33,17 +33,16 @@ class Slices:
 @pytest.fixture(scope='module')
 def watched():
   train = {'a': Slices(0, inverted=False), 'b': Slices(1, inverted=True)}
-  return watch.choose(train, image_size=32)
+  return monitor.choose(train, image_size=32)
 
 
 def measure(watched, generate):
   """Of a `generate` that maps [B, H, W, 1] in [-1, 1] in both directions."""
 
-  def translate(state, batch):
-    del state
+  def translate(batch):
     return {'fake_b': generate(batch['a']), 'fake_a': generate(batch['b'])}
 
-  return watch.measure(None, watched, translate)
+  return monitor.measure(watched, translate)
 
 
 def invert(images):
@@ -52,7 +51,7 @@ def invert(images):
 
 def test_a_right_translation_has_no_troubles(watched):
   measures = measure(watched, invert)
-  assert watch.find_troubles(measures, _NAMES) == {}
+  assert monitor.find_troubles(measures, _NAMES) == {}
   assert measures['distance'] < 0.06
   for direction in ('ab', 'ba'):
     assert measures[f'polarity_{direction}'] == pytest.approx(-1, abs=0.02)
@@ -64,34 +63,34 @@ def test_a_kept_polarity_is_told(watched):
   measures = measure(watched, lambda images: images)
   assert measures['polarity_ab'] == pytest.approx(1)
   assert measures['distance'] > 3 * measure(watched, invert)['distance']
-  troubles = watch.find_troubles(measures, _NAMES)
+  troubles = monitor.find_troubles(measures, _NAMES)
   assert set(troubles) == {'polarity_ab', 'polarity_ba'}
   assert "T1w to T2w: the output keeps the input's" in troubles['polarity_ab']
 
 
 def test_the_right_polarity_of_like_contrasts_is_no_trouble():
   train = {'a': Slices(0, inverted=False), 'b': Slices(1, inverted=False)}
-  watched = watch.choose(train, image_size=32)
-  assert watch.find_troubles(measure(watched, lambda x: x), _NAMES) == {}
+  watched = monitor.choose(train, image_size=32)
+  assert monitor.find_troubles(measure(watched, lambda x: x), _NAMES) == {}
 
 
 def test_outputs_that_do_not_depend_on_inputs_are_told(watched):
   picture = watched['b'].images[0][..., None]
   measures = measure(watched, lambda x: np.tile(picture, (len(x), 1, 1, 1)))
-  troubles = watch.find_troubles(measures, _NAMES)
+  troubles = monitor.find_troubles(measures, _NAMES)
   assert set(troubles) == {'variance_ab', 'variance_ba'}
   assert 'no longer depend on inputs' in troubles['variance_ab']
 
 
 def test_of_a_single_slice_no_variety_is_expected():
   train = {'a': Slices(0, inverted=False, count=1), 'b': Slices(1, True)}
-  watched = watch.choose(train, image_size=32)
-  assert watch.find_troubles(measure(watched, invert), _NAMES) == {}
+  watched = monitor.choose(train, image_size=32)
+  assert monitor.find_troubles(measure(watched, invert), _NAMES) == {}
 
 
 def test_larger_slices_are_looked_at_in_their_middle():
   train = {domain: Slices(0, inverted=False, size=40) for domain in 'ab'}
-  chosen = watch.choose(train, image_size=32)
+  chosen = monitor.choose(train, image_size=32)
   np.testing.assert_allclose(
     chosen['a'].images[0], (train['a'].load(0)[4:36, 4:36] + 1) / 2
   )
@@ -105,4 +104,4 @@ def test_nothing_is_told_of_places_that_the_domains_do_not_share(watched):
   )
   measures = measure({'a': watched['a'], 'b': apart}, invert)
   assert not [name for name in measures if name.startswith('distance')]
-  assert watch.find_troubles(measures, _NAMES) == {}
+  assert monitor.find_troubles(measures, _NAMES) == {}

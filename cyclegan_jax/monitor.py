@@ -1,8 +1,10 @@
-"""What can be told of a run without pairs, from slices that it trains on.
+"""What can be told of a run while it trains.
 
-How far translations are from looking as the other contrast does at each place
-of a head; whether they kept the polarity of their input, dark where it is dark;
-whether they depend on it at all. See docs/quality.md for how far to trust it.
+Without pairs, from slices that it trains on: how far translations are from
+looking as the other contrast does at each place of a head; whether they kept
+the polarity of their input, dark where it is dark; whether they depend on it at
+all. With held-out pairs, scores against the truth. See docs/quality.md for how
+far to trust which.
 """
 
 from collections.abc import Callable
@@ -13,8 +15,9 @@ import jax
 import numpy as np
 
 from cyclegan_jax import array_types
-from cyclegan_jax import state as state_lib
+from cyclegan_jax import data as data_lib
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import metrics
 from cyclegan_jax.mri import places
 from cyclegan_jax.mri import slices as slices_lib
 
@@ -23,6 +26,10 @@ _BATCH = 4
 # From correlations: how much nearer to 1 than it should be is the wrong way.
 _KEPT = 0.5
 _SAME = 0.1  # of the variance that slices have
+_METRICS = {'psnr': metrics.psnr, 'ssim': metrics.ssim}
+
+# {'fake_a', 'fake_b'} of a batch {'a', 'b'}.
+Translate = Callable[[array_types.Batch], dict[str, array_types.Images]]
 
 
 class Watched(NamedTuple):
@@ -63,16 +70,13 @@ def choose(
 
 
 def measure(
-  state: state_lib.CycleGANState,
-  watched: Mapping[str, Watched],
-  translate: Callable,
+  watched: Mapping[str, Watched], translate: Translate
 ) -> dict[str, float]:
   """Measures translations of the slices that are watched.
 
   Args:
-    state: whose generators translate.
     watched: from `choose`.
-    translate: `steps.translate`, compiled.
+    translate: what is to be judged.
 
   Returns:
     For 'ab' and 'ba': distance_ab, of the intensities at every place from what
@@ -84,7 +88,7 @@ def measure(
     both directions: the smaller, the better. Without distances where the two
     domains show no place of a head in common.
   """
-  made = _translate(state, watched, translate)
+  made = _translate(watched, translate)
   comparable = places.weigh(*(each.means[0] for each in watched.values())).any()
   measures = {}
   for source, target in ('ab', 'ba'):
@@ -142,7 +146,39 @@ def find_troubles(
   return troubles
 
 
-def _translate(state, watched, translate):
+def validate(
+  pairs: Mapping[str, slices_lib.SliceSet], translate: Translate
+) -> dict[str, float]:
+  """Scores translations of held-out pairs against the truth, in the head.
+
+  Args:
+    pairs: slices of domain a and b with the same names.
+    translate: what is to be judged.
+
+  Returns:
+    Means over slices: psnr_ab, ssim_ab, psnr_ba, ssim_ba, and psnr_unchanged,
+    ssim_unchanged of the untranslated input (the same in both directions).
+  """
+  scores = {}
+  for batch in data_lib.eval_batches(pairs, batch_size=_BATCH):
+    valid = batch.pop('mask')
+    images = batch | jax.device_get(translate(batch))
+    images = {name: (each[..., 0] + 1) / 2 for name, each in images.items()}
+    heads = head.find_heads(images['a']) | head.find_heads(images['b'])
+    for row in np.flatnonzero(valid & heads.any(axis=(1, 2))):
+      for name, truth, image in (
+        ('ab', 'b', 'fake_b'),
+        ('ba', 'a', 'fake_a'),
+        ('unchanged', 'b', 'a'),
+      ):
+        for metric, score in _METRICS.items():
+          scores.setdefault(f'{metric}_{name}', []).append(
+            score(images[truth][row], images[image][row], heads[row])
+          )
+  return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def _translate(watched, translate):
   """{'fake_a', 'fake_b'} of all slices, each [N, S, S] in [0, 1]."""
   rows = max(len(each.images) for each in watched.values())
   rows = -(-rows // _BATCH) * _BATCH
@@ -156,7 +192,7 @@ def _translate(state, watched, translate):
       domain: each[start : start + _BATCH, ..., None]
       for domain, each in images.items()
     }
-    for name, fakes in jax.device_get(translate(state, batch)).items():
+    for name, fakes in jax.device_get(translate(batch)).items():
       made[name].append((fakes[..., 0] + 1) / 2)
   sources = {'fake_a': 'b', 'fake_b': 'a'}
   return {
