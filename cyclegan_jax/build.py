@@ -20,7 +20,7 @@ from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 from cyclegan_jax.mri import contrast
-from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import phantom
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
@@ -108,7 +108,7 @@ def open_data(config: ml_collections.ConfigDict) -> Data:
     return slices.open_slices(
       str(sources[name]),
       chosen,
-      framing(config, name[-1], zoom=zoom),
+      slice_settings(config, name[-1], zoom=zoom),
       cache=_cache(config) / 'slices',
       centers=centers,
       report=screen.report_progress(f'reading data.{name}'),
@@ -152,18 +152,18 @@ def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
   return str(root / 'test_a'), str(root / 'test_b')
 
 
-def framing(
+def slice_settings(
   config: ml_collections.ConfigDict, domain: str, *, zoom: float = 1.0
-) -> decode.Framing:
+) -> framing.SliceSettings:
   """How scans of a domain become slices; `zoom` makes them larger."""
   data = config.data
-  return decode.Framing(
+  return framing.SliceSettings(
     size=round(zoom * config.image_size),
     spacing=data.spacing / zoom,
     planes=tuple(data.planes),
     intensity=data[f'intensity_{domain}'],
     window=tuple(data[f'window_{domain}']),
-    volume=None if data.volume < 0 else data.volume,
+    index=None if data.volume < 0 else data.volume,
   )
 
 

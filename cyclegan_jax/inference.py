@@ -14,10 +14,9 @@ from cyclegan_jax import build
 from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import state as state_lib
-from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import formats
-from cyclegan_jax.mri import framing as framing_lib
-from cyclegan_jax.mri import head
+from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -37,7 +36,7 @@ class Translator:
     direction: 'ab' or 'ba'.
     domains: names of the source's and the target's contrast.
     multiple: what H and W must be divisible by.
-    framings: of scans of the source's and of the target's domain.
+    settings: of slices of the source's and of the target's domain.
     scalings: typical ones of the source's and of the target's domain.
     quantiles: of the target domain's heads in [-1, 1].
     pictures: whether it was trained on pictures of the source's domain.
@@ -50,7 +49,7 @@ class Translator:
   direction: str
   domains: tuple[str, str]
   multiple: int
-  framings: tuple[decode.Framing, decode.Framing]
+  settings: tuple[framing.SliceSettings, framing.SliceSettings]
   scalings: tuple[intensity.Scaling, intensity.Scaling]
   quantiles: list[float]
   pictures: bool
@@ -97,9 +96,9 @@ def load_translators(
       'intensities mean; train again'
     )
   module = build.networks(config)['generator']
-  framings = {domain: build.framing(config, domain) for domain in 'ab'}
+  settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}
   known = meta['intensities']
-  scalings = {d: decode.load_scaling(known[d]['scaling']) for d in 'ab'}
+  scalings = {d: intensity.from_json(known[d]['scaling']) for d in 'ab'}
   names = dict(zip('ab', config.domains, strict=True))
   like = jax.eval_shape(
     module.init, jax.random.key(0), jnp.zeros((1, *(config.image_size,) * 2, 1))
@@ -119,7 +118,7 @@ def load_translators(
       direction=direction,
       domains=(names[source], names[target]),
       multiple=2**module.halvings,
-      framings=(framings[source], framings[target]),
+      settings=(settings[source], settings[target]),
       scalings=(scalings[source], scalings[target]),
       quantiles=known[target]['quantiles'],
       pictures=known[source]['pictures'],
@@ -135,7 +134,7 @@ def translate_volume(
   volume: volume_lib.Volume,
   *,
   batch_size: int,
-  framing: decode.Framing,
+  settings: framing.SliceSettings,
   multiple: int = 1,
   scaling: intensity.Scaling | None = None,
   target: intensity.Scaling | None = None,
@@ -147,7 +146,7 @@ def translate_volume(
     generate: images [B, H, W, 1] in [-1, 1] to the same shape.
     volume: to translate.
     batch_size: B.
-    framing: the networks' scale, and the planes to average over.
+    settings: the networks' scale, and the planes to average over.
     multiple: what H and W must be divisible by.
     scaling: of the source's intensities; None: fitted to them.
     target: of the result's; None: that of the source.
@@ -156,13 +155,13 @@ def translate_volume(
   Returns:
     The source with float32 voxels [I, J, K] in the units of `target`.
   """
-  scaling = scaling or decode.scale_volume(volume, framing, picture=False)
+  scaling = scaling or canvas.scale(volume, settings, picture=False)
   unit = translate_units(
     generate,
     volume,
     scaling,
     batch_size=batch_size,
-    framing=framing,
+    settings=settings,
     multiple=multiple,
     report=report,
   )
@@ -176,43 +175,37 @@ def translate_units(
   scaling: intensity.Scaling,
   *,
   batch_size: int,
-  framing: decode.Framing,
+  settings: framing.SliceSettings,
   multiple: int,
   report: Report = lambda done, total: None,
 ) -> np.ndarray:
   """As `translate_volume`, but [I, J, K] in the network's [-1, 1]."""
   unit = intensity.to_unit(volume.voxels, scaling)
-  fill = intensity.to_unit(scaling.background, scaling)
   stacks = {
-    plane: volume_lib.to_plane(unit, volume.affine, plane)
-    for plane in framing.planes
+    plane: canvas.cut(
+      unit,
+      volume,
+      plane,
+      settings,
+      fill=float(intensity.to_unit(scaling.background, scaling)),
+      multiple=multiple,
+    )
+    for plane in settings.planes
   }
-  total = sum(map(len, stacks.values()))
+  total = sum(len(stack.images) for stack in stacks.values())
   done = 0
   result = np.zeros_like(unit)
-  for plane, images in stacks.items():
-    resized = decode.resize_shape(
-      images.shape[1:],
-      volume_lib.plane_spacing(volume.affine, plane)[1:],
-      framing,
-      measured=volume.measured,
-    )
-    decode.check_frame(images.shape[1:], resized, plane)
-    frame = framing_lib.frame_whole(
-      images.shape[1:], resized, multiple, least=framing.size
-    )
-    images = np.array(images)
+  for plane, stack in stacks.items():
+    images = np.array(stack.images)
     # A blank slice has no anatomy to translate, and the networks, which never
     # saw one, would make some up.
-    shares = head.find_heads((images + 1) / 2).mean(axis=(1, 2))
-    rows = np.flatnonzero(shares >= _BLANK)
+    rows = np.flatnonzero(stack.heads.mean(axis=(1, 2)) >= _BLANK)
     done += len(images) - len(rows)
     for start in range(0, len(rows), batch_size):
       report(done, total)
       chosen = rows[start : start + batch_size]
-      canvas = framing_lib.place(images[chosen], frame, fill=fill).clip(-1, 1)
-      fakes = generate_batch(generate, canvas, batch_size)
-      images[chosen] = framing_lib.restore(fakes, frame, fill=fill)
+      fakes = generate_batch(generate, canvas.lay(stack, chosen), batch_size)
+      images[chosen] = canvas.lift(fakes, stack)
       done += len(chosen)
     result += volume_lib.from_plane(images, volume.affine, plane)
   report(total, total)
@@ -228,7 +221,7 @@ def generate_batch(
 
 
 def read_scaled(
-  scan: formats.Scan, translator: Translator, framing: decode.Framing
+  scan: formats.Scan, translator: Translator, settings: framing.SliceSettings
 ) -> tuple[volume_lib.Volume, intensity.Scaling]:
   """A scan and the scaling of its intensities.
 
@@ -238,18 +231,18 @@ def read_scaled(
   Args:
     scan: to read.
     translator: of its domain.
-    framing: the translator's, or changed by the user.
+    settings: the translator's, or changed by the user.
 
   Raises:
     UserError: naming the file and what is wrong with it.
   """
-  volume = formats.read_scan(scan, index=framing.volume)
+  volume = formats.read_scan(scan, index=settings.index)
   typical = translator.scalings[0]
   deep = scan.is_picture and volume.voxels.dtype != np.uint8
   if deep and translator.pictures and typical != intensity.scale_to_white(255):
     return volume, typical
   with formats.naming(scan):
-    return volume, decode.scale_volume(volume, framing, picture=scan.is_picture)
+    return volume, canvas.scale(volume, settings, picture=scan.is_picture)
 
 
 def _compile(module, params):

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from cyclegan_jax import inference
+from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import formats
-from cyclegan_jax.mri import framing as framing_lib
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import registration
@@ -68,11 +68,11 @@ def load_volumes(
   read, scalings, notes = {}, {}, []
   for domain, scan in scans.items():
     translator = translators['ab' if domain == 'a' else 'ba']
-    framing = translator.framings[0]
+    settings = translator.settings[0]
     if volume is not None:
-      framing = framing._replace(volume=volume)
+      settings = settings._replace(index=volume)
     read[domain], scalings[domain] = inference.read_scaled(
-      scan, translator, framing
+      scan, translator, settings
     )
     notes += [f'{scan.place}: {note}' for note in read[domain].notes]
   grid = read.get('a', read.get('b'))
@@ -84,7 +84,7 @@ def load_volumes(
     )
     read['b'] = dataclasses.replace(grid, voxels=voxels)
 
-  plane = translators['ab'].framings[0].planes[0]
+  plane = translators['ab'].settings[0].planes[0]
   images, masks = {}, {}
   for domain, each in read.items():
     scaling = scalings[domain]
@@ -99,7 +99,7 @@ def load_volumes(
         source,
         knots,
         batch_size=batch_size,
-        framing=translator.framings[0]._replace(planes=(plane,)),
+        settings=translator.settings[0]._replace(planes=(plane,)),
         multiple=translator.multiple,
         report=report,
       )
@@ -210,12 +210,17 @@ def check_offset(subject: Subject) -> list[str]:
 
 
 def _read_canvas(scan, translator):
-  framing = translator.framings[0]
-  volume, scaling = inference.read_scaled(scan, translator, framing)
-  unit = intensity.to_unit(volume.voxels, scaling)
-  resized = framing_lib.resize_to_fit(unit.shape[1:], framing.size)
-  frame = framing_lib.frame_square(unit.shape[1:], resized, framing.size)
-  return framing_lib.place(unit, frame, fill=-1).clip(-1, 1)
+  settings = translator.settings[0]
+  volume, scaling = inference.read_scaled(scan, translator, settings)
+  stack = canvas.cut(
+    intensity.to_unit(volume.voxels, scaling),
+    volume,
+    'axial',
+    settings,
+    fill=float(intensity.to_unit(scaling.background, scaling)),
+    center=(0.5, 0.5),
+  )
+  return canvas.lay(stack)
 
 
 def _share_grid(first, second):

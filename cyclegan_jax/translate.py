@@ -61,9 +61,9 @@ def translate(
   model = inference.load_translators(
     checkpoint_lib.find(workdir, checkpoint), [direction]
   )[direction]
-  framing = _choose_planes(model.framings[0], planes)
+  settings = _choose_planes(model.settings[0], planes)
   if volume >= 0:
-    framing = framing._replace(volume=volume)
+    settings = settings._replace(index=volume)
   a, b = model.domains
   screen.say(
     f'{len(todo)} scan{"s" * (len(todo) != 1)} from {a} to {b}, checkpoint '
@@ -82,7 +82,7 @@ def translate(
       _translate_scan(
         job,
         model,
-        framing,
+        settings,
         voxel_type=voxel_type,
         batch_size=batch_size,
         preview=preview,
@@ -106,10 +106,10 @@ def translate(
 
 
 def _translate_scan(
-  job, model, framing, *, voxel_type, batch_size, preview, report
+  job, model, settings, *, voxel_type, batch_size, preview, report
 ):
   scan = job.scan
-  volume, scaling = inference.read_scaled(scan, model, framing)
+  volume, scaling = inference.read_scaled(scan, model, settings)
   for note in volume.notes:
     screen.say(f'note: {scan.place}: {note}')
   # A picture's white stays white; a scan gets the other contrast's units.
@@ -120,7 +120,7 @@ def _translate_scan(
       model.generate,
       volume,
       batch_size=batch_size,
-      framing=framing,
+      settings=settings,
       multiple=model.multiple,
       scaling=scaling,
       target=target,
@@ -139,7 +139,7 @@ def _translate_scan(
     provenance.details
     | {
       'source': scan.paths[0].name if scan.module != 'dicom' else scan.name,
-      'planes': list(framing.planes),
+      'planes': list(settings.planes),
       'intensities': {
         'meaning': (
           'those of the source picture'
@@ -234,14 +234,14 @@ def _cut(unit, affine, center):
   return cuts
 
 
-def _choose_planes(framing, planes):
+def _choose_planes(settings, planes):
   if not planes:
-    return framing._replace(planes=framing.planes[:1])
+    return settings._replace(planes=settings.planes[:1])
   planes = list(dict.fromkeys(planes))
-  strange = [each for each in planes if each not in framing.planes]
+  strange = [each for each in planes if each not in settings.planes]
   if strange:
     raise errors.UserError(
-      f'--planes: the model was trained on {", ".join(framing.planes)} slices, '
-      f'not on {", ".join(map(repr, strange))}'
+      f'--planes: the model was trained on {", ".join(settings.planes)} '
+      f'slices, not on {", ".join(map(repr, strange))}'
     )
-  return framing._replace(planes=tuple(planes))
+  return settings._replace(planes=tuple(planes))

@@ -6,7 +6,7 @@ from PIL import Image
 import pytest
 
 from cyclegan_jax import data
-from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
@@ -15,8 +15,8 @@ _SIZE = 16
 
 def open_slices(root, cache, size=_SIZE):
   found = scans.find_scans(root)
-  framing = decode.Framing(size=size)
-  return slices.open_slices(str(root), found, framing, cache=cache)
+  settings = framing.SliceSettings(size=size)
+  return slices.open_slices(str(root), found, settings, cache=cache)
 
 
 @pytest.fixture(scope='module')

@@ -6,11 +6,11 @@ from scipy.spatial import transform
 
 from cyclegan_jax import errors
 from cyclegan_jax import inference
-from cyclegan_jax.mri import decode
+from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume as volume_lib
 
-_FRAMING = decode.Framing(size=32)
+_SETTINGS = framing.SliceSettings(size=32)
 
 
 def identity(images):
@@ -41,7 +41,7 @@ def test_the_identity_gives_every_voxel_back(make_head, seed, kind):
     identity,
     volume,
     batch_size=int(rng.integers(1, 5)),
-    framing=_FRAMING._replace(
+    settings=_SETTINGS._replace(
       intensity=kind, planes=(list(volume_lib.PLANES)[seed % 3],)
     ),
     multiple=16,
@@ -60,7 +60,7 @@ def test_resampling_to_the_networks_scale_is_undone_in_place(make_head, seed):
   spacing = rng.uniform(0.6, 1.5, 3)
   volume = volume_lib.Volume(head, random_affine(rng, spacing))
   back = inference.translate_volume(
-    identity, volume, batch_size=4, framing=_FRAMING, multiple=8
+    identity, volume, batch_size=4, settings=_SETTINGS, multiple=8
   )
   assert back.voxels.shape == head.shape
   assert np.corrcoef(back.voxels.ravel(), head.ravel())[0, 1] > 0.97
@@ -81,7 +81,7 @@ def test_the_generator_sees_padded_batches_of_one_shape(make_head):
 
   volume = volume_lib.Volume(make_head((20, 45, 11)), np.eye(4))
   inference.translate_volume(
-    note, volume, batch_size=4, framing=_FRAMING, multiple=16
+    note, volume, batch_size=4, settings=_SETTINGS, multiple=16
   )
   assert shapes == {(4, 48, 32, 1)}
 
@@ -99,7 +99,7 @@ def test_blank_slices_are_not_shown_to_the_networks(make_head):
   volume = volume_lib.Volume(stack, np.eye(4))
   scaling = intensity.fit_scaling(stack)
   unit = inference.translate_units(
-    brighten, volume, scaling, batch_size=1, framing=_FRAMING, multiple=1
+    brighten, volume, scaling, batch_size=1, settings=_SETTINGS, multiple=1
   )
   assert (unit[..., :5] < -0.9).all()
   assert len(seen) < 11 and (unit[..., 10] == 0.5).all()
@@ -115,9 +115,11 @@ def test_planes_are_averaged(make_head):
     return np.full_like(images, level)
 
   scaling = intensity.fit_scaling(volume.voxels)
-  framing = decode.Framing(size=8, planes=('axial', 'coronal', 'sagittal'))
+  settings = framing.SliceSettings(
+    size=8, planes=('axial', 'coronal', 'sagittal')
+  )
   unit = inference.translate_units(
-    constant, volume, scaling, batch_size=4, framing=framing, multiple=1
+    constant, volume, scaling, batch_size=4, settings=settings, multiple=1
   )
   np.testing.assert_allclose(unit[12, 13, 14], 0.2, atol=1e-6)
 
@@ -129,7 +131,7 @@ def test_a_result_has_the_units_of_the_target(make_head):
     lambda images: np.full_like(images, 0.2),
     volume,
     batch_size=4,
-    framing=_FRAMING,
+    settings=_SETTINGS,
     target=target,
   )
   assert back.voxels[10, 12, 8] == pytest.approx(30)
@@ -138,4 +140,6 @@ def test_a_result_has_the_units_of_the_target(make_head):
 def test_slices_too_thin_for_a_network_are_refused(make_head):
   volume = volume_lib.Volume(make_head((20, 4, 20)), np.eye(4))
   with pytest.raises(errors.UserError, match='axial slices are 4 x 20'):
-    inference.translate_volume(identity, volume, batch_size=1, framing=_FRAMING)
+    inference.translate_volume(
+      identity, volume, batch_size=1, settings=_SETTINGS
+    )

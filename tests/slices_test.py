@@ -9,12 +9,13 @@ from PIL import Image
 import pytest
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import framing
+from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
-_FRAMING = decode.Framing(size=32)
+_SETTINGS = framing.SliceSettings(size=32)
 
 
 def gradient(dtype, top, shape=(40, 40)):
@@ -32,9 +33,9 @@ def save(path, pixels):
 def open_folder(tmp_path_factory):
   cache = tmp_path_factory.mktemp('cache')
 
-  def open_(root, framing=_FRAMING, **kwargs):
+  def open_(root, settings=_SETTINGS, **kwargs):
     found = scans.find_scans(root)
-    return slices.open_slices(str(root), found, framing, cache=cache, **kwargs)
+    return slices.open_slices(str(root), found, settings, cache=cache, **kwargs)
 
   return open_
 
@@ -50,7 +51,7 @@ def test_a_picture_is_padded_to_a_square_and_not_squashed(
   y, x = np.mgrid[:60, :100]
   disc = ((y - 30) ** 2 + (x - 50) ** 2 < 20**2) * np.uint8(255)
   save(tmp_path / 'x.png', disc)
-  image = images(open_folder(tmp_path, _FRAMING._replace(size=50)))[0]
+  image = images(open_folder(tmp_path, _SETTINGS._replace(size=50)))[0]
   assert image.shape == (50, 50) and image.dtype == np.float32
   inside = image > 0
   height, width = inside.any(1).sum(), inside.any(0).sum()
@@ -70,7 +71,7 @@ def test_white_of_16_bits_is_the_folders_largest_value(tmp_path, open_folder):
   save(tmp_path / 'a.png', gradient(np.uint16, 1000))
   save(tmp_path / 'b.png', gradient(np.uint16, 4000))
   save(tmp_path / 'c.png', gradient(np.uint8, 100))
-  opened = open_folder(tmp_path, _FRAMING._replace(size=40))
+  opened = open_folder(tmp_path, _SETTINGS._replace(size=40))
   tops = images(opened).max(axis=(1, 2))
   np.testing.assert_allclose(tops, [-0.5, 1, 200 / 255 - 1], atol=1e-6)
 
@@ -79,8 +80,8 @@ def test_float_pictures_are_scaled_together(tmp_path, open_folder):
   pixels = gradient(np.float32, 100)
   save(tmp_path / 'a.tif', pixels)
   save(tmp_path / 'b.tif', pixels / 2)
-  framing = _FRAMING._replace(size=40, intensity='minmax')
-  tops = images(open_folder(tmp_path, framing)).max(axis=(1, 2))
+  settings = _SETTINGS._replace(size=40, intensity='minmax')
+  tops = images(open_folder(tmp_path, settings)).max(axis=(1, 2))
   np.testing.assert_allclose(tops, [1, 0], atol=1e-6)
 
 
@@ -89,11 +90,11 @@ def test_float_pictures_are_padded_with_their_background(tmp_path, open_folder):
   pixels = np.full((40, 20), -1000, np.float32)
   pixels[15:25, 5:15] = gradient(np.float32, 500, (10, 10))
   save(tmp_path / 'x.tif', pixels)
-  opened = open_folder(tmp_path, _FRAMING._replace(size=40))
+  opened = open_folder(tmp_path, _SETTINGS._replace(size=40))
   image = images(opened)[0]
   np.testing.assert_allclose(image[:, :10], image[0, 10], atol=1e-6)
   np.testing.assert_allclose(image[:, 30:], image[0, 10], atol=1e-6)
-  assert opened.slices[0].foreground == pytest.approx(100 / 1600, abs=0.01)
+  assert opened.slices[0].head == pytest.approx(100 / 1600, abs=0.01)
 
 
 def test_blank_slices_are_left_out_and_counted(tmp_path, open_folder):
@@ -161,8 +162,8 @@ def test_volumes_become_the_slices_of_their_planes(
 ):
   head = make_head((20, 24, 16))
   save_nifti(tmp_path / 'anna' / 'T1.nii.gz', head)
-  framing = _FRAMING._replace(planes=('axial', 'coronal'), intensity='minmax')
-  opened = open_folder(tmp_path, framing)
+  settings = _SETTINGS._replace(planes=('axial', 'coronal'), intensity='minmax')
+  opened = open_folder(tmp_path, settings)
   assert len(opened) == 16 + 24 and opened.patients == {'anna'}
   assert opened.slices[0].name == 'anna/T1 axial 000'
   image = images(opened)[8]  # [32, 32], the head in the middle
@@ -196,10 +197,10 @@ def test_the_same_head_gives_the_same_input_however_it_is_stored(
   like = formats.read_scan(scan)
   provenance = formats.volume_lib.Provenance('T1w', 'T1w', {})
   dicom.write_series(tmp_path / 'dicom', head, like, provenance)
-  framing = _FRAMING._replace(planes=(plane,))
-  expected = images(open_folder(tmp_path / 'ras', framing))
+  settings = _SETTINGS._replace(planes=(plane,))
+  expected = images(open_folder(tmp_path / 'ras', settings))
   for name in ('lps', 'turned', 'dicom'):
-    same = images(open_folder(tmp_path / name, framing))
+    same = images(open_folder(tmp_path / name, settings))
     # DICOM has 16 bits for the range of the head.
     np.testing.assert_allclose(same, expected, atol=1e-4, err_msg=name)
 
@@ -283,7 +284,7 @@ def test_scans_are_decoded_once_and_again_when_they_change(
   assert decoded == ['a', 'b', 'a']
   assert changed.fingerprint() != first.fingerprint()
   assert not np.array_equal(changed.load(8), first.load(8))
-  open_folder(tmp_path, _FRAMING._replace(spacing=2.0))
+  open_folder(tmp_path, _SETTINGS._replace(spacing=2.0))
   assert decoded == ['a', 'b', 'a', 'a', 'b']
   save_nifti(tmp_path / 'b.nii', make_head(seed=6))
   os.utime(tmp_path / 'b.nii', ns=(old.st_atime_ns, old.st_mtime_ns))
@@ -311,7 +312,7 @@ def test_a_domain_knows_what_is_typical_of_it(
     save_nifti(tmp_path / f'p{gain}.nii', gain * make_head())
   opened = open_folder(tmp_path)
   (middle,) = (
-    decode.load_scaling(facts['scaling'])
+    intensity.from_json(facts['scaling'])
     for name, facts in opened.scans.items()
     if name == 'p2'
   )
@@ -326,4 +327,4 @@ def test_a_volume_of_a_four_dimensional_file_is_chosen(tmp_path, open_folder):
   nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / 'x.nii')
   with pytest.raises(errors.UserError, match='x.nii holds 2 volumes'):
     open_folder(tmp_path)
-  assert len(open_folder(tmp_path, _FRAMING._replace(volume=1))) == 4
+  assert len(open_folder(tmp_path, _SETTINGS._replace(index=1))) == 4

@@ -16,8 +16,8 @@ from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import inference
 from cyclegan_jax import translate
-from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
@@ -97,13 +97,13 @@ def test_an_identity_gives_the_file_back(
   source, target = write_as(kind, tmp_path, make_head(shape) - 30)
   before = read(source)
   scaling = intensity.fit_scaling(before.voxels)
-  framing = decode.Framing(size=32)
+  settings = framing.SliceSettings(size=32)
   same = inference.Translator(
     generate=lambda images: images,
     direction='ab',
     domains=('T1w', 'T2w'),
     multiple=8,
-    framings=(framing, framing),
+    settings=(settings, settings),
     scalings=(scaling, scaling),
     quantiles=[0.0, 1.0],
     pictures=False,

@@ -10,6 +10,27 @@ import numpy as np
 from PIL import Image
 
 
+class SliceSettings(NamedTuple):
+  """How scans become slices.
+
+  Attributes:
+    size: sides of a slice, pixels.
+    spacing: mm between pixels; pictures, which have no known spacing, are made
+      to fit `size` instead.
+    planes: along which volumes are sliced.
+    intensity: kind of scaling, `intensity.KINDS`.
+    window: its range, for the kind 'window'.
+    index: of the volume in 4-D files; None refuses them.
+  """
+
+  size: int
+  spacing: float = 1.0
+  planes: tuple[str, ...] = ('axial',)
+  intensity: str = 'percentile'
+  window: tuple[float, float] = (0.0, 0.0)
+  index: int | None = None
+
+
 class Frame(NamedTuple):
   """How the slices of one scan lie on a canvas; all in pixels.
 

@@ -100,6 +100,16 @@ def fit_scaling(
   return Scaling(kind, tuple(map(float, knots)), _ENDS, air, foreground)
 
 
+def from_json(fields: dict) -> Scaling:
+  """A scaling out of JSON, which has lists for tuples."""
+  return Scaling(
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in fields.items()
+    }
+  )
+
+
 def scale_to_white(white: float) -> Scaling:
   """Of a picture: 0 is black, `white` is white."""
   return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0, 0.1 * white)

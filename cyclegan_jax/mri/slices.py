@@ -14,6 +14,7 @@ from cyclegan_jax import errors
 from cyclegan_jax.mri import cache as cache_lib
 from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 
 # More broken pictures than this share, and the folder is not to be trusted.
@@ -90,7 +91,7 @@ class SliceSet:
   def scaling(self) -> intensity.Scaling:
     """The domain's typical scaling: between scanner units and [-1, 1]."""
     found = [
-      decode.load_scaling(each['scaling']) for each in self.scans.values()
+      intensity.from_json(each['scaling']) for each in self.scans.values()
     ]
     alike = [each for each in found if each.kind == found[0].kind]
     return intensity.average(alike)
@@ -108,7 +109,7 @@ class SliceSet:
 def open_slices(
   source: str,
   scans: Sequence[formats.Scan],
-  framing: decode.Framing,
+  settings: framing.SliceSettings,
   *,
   cache: pathlib.Path,
   centers: Mapping[str, dict] | None = None,
@@ -120,7 +121,7 @@ def open_slices(
   Args:
     source: what the user named, for messages.
     scans: what was found there.
-    framing: how they become slices.
+    settings: how they become slices.
     cache: folder that keeps what has been decoded.
     centers: by name of a scan, where it is centred, as in `SliceSet.scans`;
       others are centred about their head.
@@ -144,7 +145,7 @@ def open_slices(
     # Patients and slices are named after files, so names count as content.
     key = cache_lib.hash_text(
       decode.VERSION,
-      framing,
+      settings,
       center,
       content,
       [scan.name for scan in group],
@@ -153,9 +154,9 @@ def open_slices(
     def make(path, group=group, center=center, done=done):
       if group[0].is_picture:
         return decode.decode_pictures(
-          path, group, framing, lambda more: report(done + more, total)
+          path, group, settings, lambda more: report(done + more, total)
         )
-      return decode.decode_volume(path, group[0], framing, center)
+      return decode.decode_volume(path, group[0], settings, center)
 
     path, facts = cache_lib.fetch(cache, key, make)
     for note in facts['notes']:
@@ -177,7 +178,7 @@ def open_slices(
     )
   return SliceSet(
     source=source,
-    size=framing.size,
+    size=settings.size,
     slices=tuple(slices),
     scans=known,
     content=cache_lib.hash_text(contents),
