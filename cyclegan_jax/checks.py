@@ -10,6 +10,7 @@ import pathlib
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import rules
+from cyclegan_jax import workdir_lock
 from cyclegan_jax.mri import scans
 
 # Fields that may change when a run is resumed: they decide how long it goes on,
@@ -118,6 +119,7 @@ def _check_folders(data):
 def _check_workdir(fields, workdir):
   if workdir.exists() and not workdir.is_dir():
     raise errors.UserError(f'--workdir={workdir} is a file; name a folder')
+  workdir_lock.check(workdir)
   try:
     files.probe_folder(workdir)
   except OSError as error:

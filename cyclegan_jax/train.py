@@ -27,6 +27,7 @@ from cyclegan_jax import screen
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 from cyclegan_jax import summary
+from cyclegan_jax import workdir_lock
 from cyclegan_jax.mri import slices as slices_lib
 
 _SAMPLES = 4  # rows of a sample grid
@@ -50,10 +51,17 @@ def train(
     The state after the last step.
 
   Raises:
-    UserError: for data or settings that cannot be used.
+    UserError: for data or settings that cannot be used, or if another process
+      is training in the workdir.
     errors.Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
     FloatingPointError: if a loss is not finite.
   """
+  workdir = pathlib.Path(workdir)
+  with workdir_lock.hold(workdir) as take_workdir:
+    return _train(config, workdir, take_workdir)
+
+
+def _train(config, workdir, take_workdir):
   parallel.check_batch_size(config.batch_size, config.accumulate_steps)
   build.keep_compiled(config)
   modules = build.networks(config)
@@ -62,7 +70,6 @@ def train(
   for name in build.SOURCES:
     if config.data[name]:
       config.data[name] = os.path.abspath(config.data[name])
-  workdir = pathlib.Path(workdir)
   images = max(len(slices) for slices in data.train.values())
   steps_per_epoch = -(-images // config.batch_size)
   recipe_steps = config.num_epochs * steps_per_epoch
@@ -85,7 +92,7 @@ def train(
       threads=config.data.threads,
     )
   )
-  workdir.mkdir(parents=True, exist_ok=True)
+  take_workdir()
   description = summary.describe(config)
   checkpoints = checkpoint.open_checkpoints(
     workdir, 'newest', keep=config.keep_checkpoints

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 
 import pytest
 
+from cyclegan_jax import workdir_lock
 import launch as launch_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -69,6 +71,15 @@ def test_the_same_line_again_has_nothing_left_to_do(finished, launch):
   result = launch(_SMOKE, f'--workdir={workdir}')
   assert result.returncode == 0, result.stderr
   assert 'nothing left to do' in result.stdout
+
+
+def test_a_workdir_that_is_trained_in_is_told_in_one_line(finished, launch):
+  workdir, _ = finished
+  with workdir_lock.hold(workdir):
+    result = launch(_SMOKE, f'--workdir={workdir}')
+  assert result.returncode == 2
+  (line,) = result.stderr.splitlines()
+  assert f'is being trained in by process {os.getpid()} on ' in line
 
 
 def test_the_best_checkpoint_is_scored(finished, launch):

@@ -11,7 +11,14 @@ _PACKAGE = _ROOT / 'cyclegan_jax'
 # From the bottom up: a module may import those on the lines above its own.
 _LAYERS = [
   {'errors', 'files', 'array_types', 'forms', 'screen', 'command_line'},
-  {'convolution', 'normalisation', 'host', 'padding', 'cache_folders'},
+  {
+    'convolution',
+    'normalisation',
+    'host',
+    'padding',
+    'cache_folders',
+    'workdir_lock',
+  },
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
   {'mri.places', 'mri.head'},
   {'mri.contrast', 'pace', 'rules'},
