@@ -197,7 +197,9 @@ def _train(config, workdir, take_workdir):
       if last or evaluation_due:
         translate_now = functools.partial(translate, state)
         scores = monitor.measure(watched, translate_now)
-        if scores.get('distance', np.inf) < least:
+        # Not one that is made only because the run ends here: a longer run
+        # has no such evaluation.
+        if evaluation_due and scores.get('distance', np.inf) < least:
           least = scores['distance']
           meta = describe(state) | {'distance': least}
           checkpoint.save(best, done, state.trees(), None, meta)

@@ -205,6 +205,18 @@ def test_the_best_of_a_killed_run_is_not_that_of_the_next(config, tmp_path):
   assert checkpoint.read_meta(checkpoint.find(tmp_path, 'best'))['distance'] > 0
 
 
+def test_an_evaluation_at_the_end_alone_chooses_no_best(config, tmp_path):
+  """A longer run, which has no evaluation there, would not have it."""
+  config.evaluate_every_steps = 2
+  config.max_steps = 3
+  train.train(config, tmp_path)
+  meta = checkpoint.read_meta(checkpoint.find(tmp_path, 'best'))
+  assert meta['step'] == 2
+  lines = [x for x in read_lines(tmp_path) if x['kind'] == 'evaluation']
+  assert [line['step'] for line in lines] == [2, 3]
+  assert checkpoint.find(tmp_path).name == '3'
+
+
 def test_without_an_evaluation_there_is_no_best(tmp_path):
   with pytest.raises(errors.UserError, match='no best checkpoint'):
     checkpoint.find(tmp_path, 'best')
