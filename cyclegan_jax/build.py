@@ -1,63 +1,33 @@
 """From a config to what a run is made of: the last place that sees one."""
 
 from collections.abc import Callable
-import dataclasses
+from collections.abc import Sequence
 import pathlib
 
 from flax import linen as nn
 import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from cyclegan_jax import cache_folders
+from cyclegan_jax import checkpoint
 from cyclegan_jax import contrast_map
+from cyclegan_jax import data as data_lib
 from cyclegan_jax import errors
+from cyclegan_jax import inference
+from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import models
 from cyclegan_jax import optimizers
-from cyclegan_jax import pairs
 from cyclegan_jax import rules
-from cyclegan_jax import screen
+from cyclegan_jax import sources
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 from cyclegan_jax.mri import contrast
 from cyclegan_jax.mri import framing
-from cyclegan_jax.mri import phantom
-from cyclegan_jax.mri import scans
-from cyclegan_jax.mri import slices
 
-SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
 GENERATORS = {'unet': models.UNet, 'resnet': models.ResNet}
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-  """What a run trains on and is scored on.
-
-  Attributes:
-    train: usable slices by domain, 'a' and 'b'.
-    pairs: held-out slices by domain, under the same names; None without any.
-    simulated: whether these are the embedded heads.
-    people: marks of those trained on, hashed: a checkpoint names nobody.
-  """
-
-  train: dict[str, slices.SliceSet]
-  pairs: dict[str, slices.SliceSet] | None
-  simulated: bool
-  people: tuple[str, ...] = ()
-
-  def fingerprints(self) -> dict[str, str]:
-    return {domain: each.fingerprint() for domain, each in self.train.items()}
-
-  def intensities(self) -> dict[str, dict]:
-    """Of each domain what its scans typically hold: see `slices.SliceSet`."""
-    return {
-      domain: {
-        'scaling': dataclasses.asdict(each.scaling()),
-        'quantiles': each.quantiles(),
-        'pictures': each.are_pictures(),
-      }
-      for domain, each in self.train.items()
-    }
 
 
 def read_config(stored: dict) -> ml_collections.ConfigDict:
@@ -84,56 +54,46 @@ def keep_compiled(config: ml_collections.ConfigDict):
   cache_folders.keep_compiled(config.compile_cache)
 
 
-def open_data(config: ml_collections.ConfigDict) -> Data:
+def open_data(config: ml_collections.ConfigDict) -> sources.Data:
   """Opens the scans of a config, or makes the simulated heads.
-
-  They are decoded on first use, and kept for later runs.
 
   Raises:
     UserError: for folders and files that cannot be used.
   """
-  simulated = not config.data.train_a
-  if simulated:
-    root = _make_phantom(config)
-    sources = {name: str(root / name) for name in SOURCES}
-  else:
-    sources = {name: config.data[name] for name in SOURCES}
-  found = {
-    name: scans.find_scans(source) for name, source in sources.items() if source
-  }
-  if not simulated:
-    pairs.check_patients(found, warn=screen.say)
-
-  def open_source(name, chosen, *, zoom=1.0, centers=None):
-    return slices.open_slices(
-      str(sources[name]),
-      chosen,
-      slice_settings(config, name[-1], zoom=zoom),
-      cache=_cache(config) / 'slices',
-      centers=centers,
-      report=screen.report_progress(f'reading data.{name}'),
-      warn=lambda note: screen.say(f'note: {note}'),
-    )
-
-  train = {
-    domain: slices.select(
-      open_source(name, found[name], zoom=config.data.zoom),
-      min_foreground=config.data.min_foreground,
-      slice_range=config.data.slice_range,
-    )
-    for domain, name in (('a', 'train_a'), ('b', 'train_b'))
-  }
-  held_out = None
-  if 'test_a' in found:
-    held_out = pairs.open_pairs(
-      found['test_a'], found['test_b'], open_source, warn=screen.say
-    )
-  return Data(
-    train=train,
-    pairs=held_out,
-    simulated=simulated,
-    people=pairs.hash_people([*found['train_a'], *found['train_b']]),
+  data = config.data
+  chosen = {name: data[name] for name in sources.NAMES if data[name]}
+  return sources.open_data(
+    chosen or _make_phantom(config),
+    {
+      name: slice_settings(
+        config, name[-1], zoom=data.zoom if name.startswith('train') else 1.0
+      )
+      for name in sources.NAMES
+    },
+    cache=_cache(config) / 'slices',
+    min_foreground=data.min_foreground,
+    slice_range=data.slice_range,
+    simulated=not chosen,
   )
+
+
+def train_batches(config: ml_collections.ConfigDict, data: sources.Data):
+  """An iterator over {'a', 'b'}, each [B, H, W, 1] in [-1, 1], endless."""
+  return iter(
+    data_lib.train_batches(
+      data.train['a'],
+      data.train['b'],
+      image_size=config.image_size,
+      batch_size=config.batch_size,
+      seed=config.seed,
+      threads=config.data.threads,
+    )
+  )
+
+
+def names(config: ml_collections.ConfigDict) -> dict[str, str]:
+  """What people call domains 'a' and 'b'."""
+  return dict(zip('ab', config.domains, strict=True))
 
 
 def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
@@ -148,8 +108,8 @@ def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
     raise errors.UserError(
       'the run has no held-out scans: name some, --source_a=DIR --source_b=DIR'
     )
-  root = _make_phantom(config)
-  return str(root / 'test_a'), str(root / 'test_b')
+  simulated = _make_phantom(config)
+  return simulated['test_a'], simulated['test_b']
 
 
 def slice_settings(
@@ -282,17 +242,60 @@ def _cache(config) -> pathlib.Path:
   return cache_folders.make('data.cache', config.data.cache)
 
 
-def _make_phantom(config) -> pathlib.Path:
-  size = config.image_size
-  sizes = dict(config.phantom)
-  key = '-'.join(map(str, [size, config.seed, *sizes.values()]))
-  root = _cache(config) / f'phantom-{phantom.VERSION}-{key}'
-  screen.say(f'simulated heads (not real patients): {root}')
-  phantom.make_dataset(
-    root,
-    image_size=size,
+def _make_phantom(config) -> dict[str, str]:
+  """Folders of the simulated heads by name, made if they are not there."""
+  return sources.make_phantom(
+    _cache(config),
+    image_size=config.image_size,
     seed=config.seed,
-    report=screen.report_progress('simulating people'),
-    **sizes,
+    **config.phantom,
   )
-  return root
+
+
+def load_translators(
+  path: pathlib.Path, directions: Sequence[str] = ('ab', 'ba')
+) -> dict[str, inference.Translator]:
+  """The generators of a run.
+
+  Args:
+    path: of its checkpoint; nothing else is needed.
+    directions: which of 'ab' and 'ba'.
+
+  Raises:
+    UserError: if it is of an older version.
+  """
+  meta = meta_lib.Meta.from_json(checkpoint.read_meta(path), path)
+  config = read_config(meta.config)
+  keep_compiled(config)
+  module = networks(config)['generator']
+  settings = {domain: slice_settings(config, domain) for domain in 'ab'}
+  image = jnp.zeros((1, config.image_size, config.image_size, 1))
+  like = jax.eval_shape(module.init, jax.random.key(0), image)['params']
+  translators = {}
+  for direction in directions:
+    source, target = direction
+    name = f'gen_{direction}'
+    params = checkpoint.restore_params(
+      path, (state_lib.average_of(name), name), like
+    )
+    translators[direction] = inference.Translator(
+      generate=_compile(module, params),
+      direction=direction,
+      domains=(names(config)[source], names(config)[target]),
+      multiple=2**module.halvings,
+      settings=(settings[source], settings[target]),
+      intensities=(meta.intensities[source], meta.intensities[target]),
+      step=meta.step,
+      run=path.resolve().parents[1].name,
+      network=config.generator.network,
+    )
+  return translators
+
+
+def _compile(module, params):
+  @jax.jit
+  def apply(params, images):
+    return module.apply({'params': params}, images)
+
+  params = jax.device_put(params)
+  return lambda images: np.asarray(apply(params, images))

@@ -10,7 +10,6 @@ from cyclegan_jax import build
 from cyclegan_jax import checkpoint as checkpoint_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import inference
 from cyclegan_jax import pairs as pairs_lib
 from cyclegan_jax import pictures
 from cyclegan_jax import scores
@@ -59,7 +58,7 @@ def evaluate(
   if source_a is None:
     config = build.read_config(meta['config'])
     source_a, source_b = build.test_sources(config)
-  translators = inference.load_translators(path)
+  translators = build.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
   pairs = scans_lib.pair_scans(found_a, found_b)
@@ -73,8 +72,8 @@ def evaluate(
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
   quantiles = {
-    'b': translators['ab'].quantiles,
-    'a': translators['ba'].quantiles,
+    'b': translators['ab'].intensities[1].quantiles,
+    'a': translators['ba'].intensities[1].quantiles,
   }
 
   records, rows, notes, failed = [], {'ab': [], 'ba': []}, [], []

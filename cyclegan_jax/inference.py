@@ -1,23 +1,16 @@
-"""The generators of a run, applied to whole scans."""
+"""A generator applied to whole scans: NumPy in, NumPy out, whoever computes."""
 
 from collections.abc import Callable
-from collections.abc import Sequence
 import dataclasses
-import pathlib
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import cyclegan_jax
-from cyclegan_jax import build
-from cyclegan_jax import checkpoint
-from cyclegan_jax import errors
-from cyclegan_jax import state as state_lib
 from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import records
 from cyclegan_jax.mri import volume as volume_lib
 
 Generate = Callable[[np.ndarray], np.ndarray]
@@ -37,9 +30,7 @@ class Translator:
     domains: names of the source's and the target's contrast.
     multiple: what H and W must be divisible by.
     settings: of slices of the source's and of the target's domain.
-    scalings: typical ones of the source's and of the target's domain.
-    quantiles: of the target domain's heads in [-1, 1].
-    pictures: whether it was trained on pictures of the source's domain.
+    intensities: typical of the source's and of the target's domain.
     step: of the checkpoint.
     run: name of the workdir.
     network: name of the generator's class.
@@ -50,9 +41,7 @@ class Translator:
   domains: tuple[str, str]
   multiple: int
   settings: tuple[framing.SliceSettings, framing.SliceSettings]
-  scalings: tuple[intensity.Scaling, intensity.Scaling]
-  quantiles: list[float]
-  pictures: bool
+  intensities: tuple[records.Intensities, records.Intensities]
   step: int
   run: str
   network: str
@@ -73,60 +62,6 @@ class Translator:
         'software': f'cyclegan_jax {cyclegan_jax.__version__}',
       },
     )
-
-
-def load_translators(
-  path: pathlib.Path, directions: Sequence[str] = ('ab', 'ba')
-) -> dict[str, Translator]:
-  """The generators of a run.
-
-  Args:
-    path: of its checkpoint; nothing else is needed.
-    directions: which of 'ab' and 'ba'.
-
-  Raises:
-    UserError: if it is of an older version.
-  """
-  meta = checkpoint.read_meta(path)
-  config = build.read_config(meta['config'])
-  build.keep_compiled(config)
-  if 'intensities' not in meta:
-    raise errors.UserError(
-      f'{path} was written by an older version, which did not note what '
-      'intensities mean; train again'
-    )
-  module = build.networks(config)['generator']
-  settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}
-  known = meta['intensities']
-  scalings = {d: intensity.from_json(known[d]['scaling']) for d in 'ab'}
-  names = dict(zip('ab', config.domains, strict=True))
-  like = jax.eval_shape(
-    module.init, jax.random.key(0), jnp.zeros((1, *(config.image_size,) * 2, 1))
-  )['params']
-
-  translators = {}
-  for direction in directions:
-    source, target = direction
-    name = f'gen_{direction}'
-    translators[direction] = Translator(
-      generate=_compile(
-        module,
-        checkpoint.restore_params(
-          path, (state_lib.average_of(name), name), like
-        ),
-      ),
-      direction=direction,
-      domains=(names[source], names[target]),
-      multiple=2**module.halvings,
-      settings=(settings[source], settings[target]),
-      scalings=(scalings[source], scalings[target]),
-      quantiles=known[target]['quantiles'],
-      pictures=known[source]['pictures'],
-      step=meta['step'],
-      run=path.resolve().parents[1].name,
-      network=config.generator.network,
-    )
-  return translators
 
 
 def translate_volume(
@@ -237,18 +172,13 @@ def read_scaled(
     UserError: naming the file and what is wrong with it.
   """
   volume = formats.read_scan(scan, index=settings.index)
-  typical = translator.scalings[0]
+  typical = translator.intensities[0].scaling
   deep = scan.is_picture and volume.voxels.dtype != np.uint8
-  if deep and translator.pictures and typical != intensity.scale_to_white(255):
+  if (
+    deep
+    and translator.intensities[0].pictures
+    and typical != intensity.scale_to_white(255)
+  ):
     return volume, typical
   with formats.naming(scan):
     return volume, canvas.scale(volume, settings, picture=scan.is_picture)
-
-
-def _compile(module, params):
-  @jax.jit
-  def apply(params, images):
-    return module.apply({'params': params}, images)
-
-  params = jax.device_put(params)
-  return lambda images: np.asarray(apply(params, images))

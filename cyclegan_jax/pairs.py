@@ -95,19 +95,13 @@ def open_pairs(
     return None
   firsts, seconds = zip(*pairs, strict=True)
   a = open_source('test_a', firsts)
-  centers = {
-    name: facts['centers']
-    for name, facts in a.scans.items()
-    if 'centers' in facts
-  }
+  centers = {name: each.centers for name, each in a.scans.items()}
   b = open_source('test_b', seconds, centers=centers)
   astray = [
     name
-    for name, facts in a.scans.items()
-    # A blank slice is not among the scans, and has no grid.
-    if 'grid' in facts
-    and name in b.scans
-    and facts['grid'] != b.scans[name].get('grid')
+    for name, each in a.scans.items()
+    # A blank slice is not among the scans.
+    if name in b.scans and each.grid != b.scans[name].grid
   ]
   if astray:
     warn(
@@ -117,8 +111,7 @@ def open_pairs(
   names = {
     first.name
     for first, second in _match(a.slices, b.slices)
-    if max(first.head, second.head) >= SHOWN
-    and (first.plane is None or first.name.rsplit(' ', 2)[0] not in astray)
+    if max(first.head, second.head) >= SHOWN and first.scan not in astray
   }
   if not names:
     return None

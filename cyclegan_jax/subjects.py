@@ -110,7 +110,7 @@ def load_volumes(
     fake = run(domain + other, each, scaling)
     put(f'fake_{other}', fake)
     if cycle:
-      typical = translators[domain + other].scalings[1]
+      typical = translators[domain + other].intensities[1].scaling
       back = dataclasses.replace(
         each, voxels=intensity.from_unit(fake, typical)
       )

@@ -6,6 +6,7 @@ import platform
 import subprocess
 
 import jax
+import ml_collections
 
 import cyclegan_jax
 from cyclegan_jax import parallel
@@ -15,10 +16,28 @@ _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
 def say_plan(
-  config, data, state, *, num_steps: int, steps_per_epoch: int, workdir
+  config: ml_collections.ConfigDict,
+  data,
+  state,
+  *,
+  start: int,
+  num_steps: int,
+  steps_per_epoch: int,
+  recipe_steps: int,
+  workdir: pathlib.Path,
 ):
-  """Prints what will be trained, on what, for how long and where it goes."""
-  start = int(state.step)
+  """Prints what will be trained, on what, for how long and where it goes.
+
+  Args:
+    config: of the run.
+    data: what it learns from, `sources.Data`.
+    state: of its networks.
+    start: steps done before.
+    num_steps: after which it ends.
+    steps_per_epoch: of an epoch.
+    recipe_steps: after which it would end if it were not cut short.
+    workdir: where everything goes.
+  """
   a, b = config.domains
   source = 'simulated heads, no real patients' if data.simulated else 'scans'
   screen.say(
@@ -49,12 +68,12 @@ def say_plan(
   resumed = f', resuming after step {start:,}' if start else ''
   screen.say(
     f'  steps      {num_steps:,}{resumed}; an epoch is {steps_per_epoch:,}, '
-    f'the recipe {config.num_epochs} epochs'
+    f'the recipe {config.num_epochs} epochs, {recipe_steps:,}'
   )
   screen.say(f'  files      {workdir}')
 
 
-def describe(config) -> dict:
+def describe(config: ml_collections.ConfigDict) -> dict:
   """The config, the versions and the git revision: what config.json holds."""
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
   versions |= {

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cyclegan_jax import build
 from cyclegan_jax import checkpoint as checkpoint_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
@@ -58,7 +59,7 @@ def translate(
   todo = [job for job in jobs if overwrite or not jobs_lib.is_taken(job)]
   if len(jobs) == 1 and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
-  model = inference.load_translators(
+  model = build.load_translators(
     checkpoint_lib.find(workdir, checkpoint), [direction]
   )[direction]
   settings = _choose_planes(model.settings[0], planes)
@@ -114,7 +115,7 @@ def _translate_scan(
     screen.say(f'note: {scan.place}: {note}')
   # A picture's white stays white; a scan gets the other contrast's units.
   pictured = scaling.kind == 'white'
-  target = scaling if pictured else model.scalings[1]
+  target = scaling if pictured else model.intensities[1].scaling
   with formats.naming(scan):
     fake = inference.translate_volume(
       model.generate,

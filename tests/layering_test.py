@@ -28,7 +28,7 @@ _LAYERS = [
   {'mri.dicom', 'mri.dicom_writer', 'mri.framing', 'mri.cache'},
   {'mri.phantom', 'mri.registration'},
   {'mri.formats'},
-  {'mri.scans', 'mri.canvas'},
+  {'mri.scans', 'mri.canvas', 'mri.records'},
   {'mri.decode'},
   {'mri.slices', 'state'},
   {'steps'},

@@ -11,7 +11,6 @@ import pytest
 from cyclegan_jax import errors
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing
-from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
@@ -312,12 +311,13 @@ def test_a_domain_knows_what_is_typical_of_it(
     save_nifti(tmp_path / f'p{gain}.nii', gain * make_head())
   opened = open_folder(tmp_path)
   (middle,) = (
-    intensity.from_json(facts['scaling'])
-    for name, facts in opened.scans.items()
+    known.intensities.scaling
+    for name, known in opened.scans.items()
     if name == 'p2'
   )
-  assert opened.scaling().intensities == pytest.approx(middle.intensities)
-  quantiles = opened.quantiles()
+  typical = opened.intensities()
+  assert typical.scaling.intensities == pytest.approx(middle.intensities)
+  quantiles = list(typical.quantiles)
   assert len(quantiles) == 101 and quantiles == sorted(quantiles)
   assert -1 < quantiles[0] < quantiles[-1] <= 1
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -15,6 +14,7 @@ from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import png
+from cyclegan_jax.mri import records
 
 VERSION = 3  # raise it when the same files give other slices
 _QUANTILES = 101
@@ -26,7 +26,7 @@ def decode_volume(
   scan: formats.Scan,
   settings: framing.SliceSettings,
   centers: Mapping[str, Sequence[float]] | None,
-) -> dict:
+) -> records.Decoded:
   """Writes the slices of a volume.
 
   Args:
@@ -36,10 +36,7 @@ def decode_volume(
     centers: by plane, what to centre them about; None: the head.
 
   Returns:
-    'slices', of each its name, patient, share of head, position along the
-    plane, and plane; 'notes'; 'corrupt', files left out; 'scaling'; 'quantiles'
-    of the head in [-1, 1]; 'centers'; 'grid', which two scans of one patient
-    share or not.
+    What is known of it.
 
   Raises:
     UserError: naming the file and what is wrong with it.
@@ -49,7 +46,7 @@ def decode_volume(
     single = not volume.measured and len(volume.voxels) == 1
     if single and not np.ptp(volume.voxels):
       path.touch()
-      return {'slices': [], 'notes': [], 'corrupt': [], 'blank': 1}
+      return records.Decoded(blank=1)
     scaling = canvas.scale(volume, settings, picture=False)
     unit = intensity.to_unit(volume.voxels, scaling)
     fill = float(intensity.to_unit(scaling.background, scaling))
@@ -71,24 +68,23 @@ def decode_volume(
         shown = framing.place(stack.heads, stack.frame, fill=0) > 0.5
         shares = shown.mean(axis=(1, 2)).tolist()
         slices += (
-          (
-            f'{scan.name} {plane} {number:03d}',
-            scan.patient,
-            share,
-            (number + 0.5) / len(shares),
-            plane,
+          records.SliceRecord(
+            name=f'{scan.name} {plane} {number:03d}',
+            scan=scan.name,
+            patient=scan.patient,
+            head=share,
+            position=(number + 0.5) / len(shares),
+            plane=plane,
           )
           for number, share in enumerate(shares)
         )
-  return {
-    'slices': slices,
-    'notes': [f'{scan.place}: {note}' for note in notes],
-    'corrupt': [],
-    'scaling': dataclasses.asdict(scaling),
-    'quantiles': quantiles,
-    'centers': used,
-    'grid': [*volume.voxels.shape, *volume.affine.ravel().round(3).tolist()],
-  }
+  return records.Decoded(
+    slices=tuple(slices),
+    intensities=records.Intensities(scaling, quantiles),
+    centers=used,
+    grid=(*volume.voxels.shape, *volume.affine.ravel().round(3).tolist()),
+    notes=tuple(f'{scan.place}: {note}' for note in notes),
+  )
 
 
 def decode_pictures(
@@ -96,7 +92,7 @@ def decode_pictures(
   scans: Sequence[formats.Scan],
   settings: framing.SliceSettings,
   report: Callable[[int], None],
-) -> dict:
+) -> records.Decoded:
   """Writes the pictures of a folder, scaled to their common white.
 
   White is 255 in 8-bit pictures and the largest value in 16-bit ones; float
@@ -109,7 +105,7 @@ def decode_pictures(
     report: called with how many have been read.
 
   Returns:
-    As `decode_volume`; pictures have neither centers nor grid.
+    What is known of them.
 
   Raises:
     UserError: naming a file that is no picture.
@@ -138,11 +134,16 @@ def decode_pictures(
         floats += [pages.ravel()[::7], [pages.min(), pages.max()]]
       several = len(pages) > 1
       slices += (
-        (f'{scan.name} {page:03d}' if several else scan.name, scan.patient)
+        records.SliceRecord(
+          name=f'{scan.name} {page:03d}' if several else scan.name,
+          scan=scan.name,
+          patient=scan.patient,
+          head=0.0,  # as long as white is not known
+        )
         for page in range(len(pages))
       )
   if not slices:
-    return {'slices': [], 'notes': notes, 'corrupt': corrupt}
+    return records.Decoded(notes=tuple(notes), corrupt=tuple(corrupt))
   size = settings.size
   images = np.memmap(path, np.float32, 'r+', shape=(len(slices), size, size))
   scalings = {
@@ -166,23 +167,25 @@ def decode_pictures(
     masks = head.find_heads((some + 1) / 2)
     shares += masks.mean(axis=(1, 2)).tolist()
     sample.append(some[masks][::7])  # enough to know a distribution by
-  return {
-    'slices': [
-      (*slice_, share, None, None)
-      for slice_, share in zip(slices, shares, strict=True)
-    ],
-    'notes': notes,
-    'corrupt': corrupt,
-    'scaling': dataclasses.asdict(scalings[kinds[0]]),
-    'pictures': True,
-    'quantiles': _find_quantiles(np.concatenate(sample)),
-  }
+  return records.Decoded(
+    slices=tuple(
+      each._replace(head=share)
+      for each, share in zip(slices, shares, strict=True)
+    ),
+    intensities=records.Intensities(
+      scalings[kinds[0]],
+      _find_quantiles(np.concatenate(sample)),
+      pictures=True,
+    ),
+    notes=tuple(notes),
+    corrupt=tuple(corrupt),
+  )
 
 
 def _find_quantiles(values):
   if not len(values):
-    return [-1.0] * _QUANTILES
-  return np.quantile(values, np.linspace(0, 1, _QUANTILES)).tolist()
+    return (-1.0,) * _QUANTILES
+  return tuple(np.quantile(values, np.linspace(0, 1, _QUANTILES)).tolist())
 
 
 def _note_cropped(stack, plane, settings):

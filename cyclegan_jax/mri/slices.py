@@ -16,25 +16,23 @@ from cyclegan_jax.mri import decode
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import records
 
 # More broken pictures than this share, and the folder is not to be trusted.
 MAX_CORRUPT = 0.01
 
 
 class Slice(NamedTuple):
-  """One slice in the cache.
+  """One slice in the cache: as in `records.SliceRecord`, and where it is.
 
   Attributes:
-    name: of the scan, and for volumes of the plane and number.
-    patient: whose it is.
-    head: share of its pixels that show the head.
-    position: along the plane, from 0 to 1; None in pictures.
-    plane: along which it was cut; None in pictures.
+    name, scan, patient, head, position, plane: of the slice.
     path: of the cache entry.
     row: of the slice in it.
   """
 
   name: str
+  scan: str
   patient: str
   head: float
   position: float | None
@@ -51,8 +49,8 @@ class SliceSet:
     source: the folder, as the user named it.
     size: sides of a slice, pixels.
     slices: sorted by scan, plane and number.
-    scans: what is known of each entry of the cache they come from, by name:
-      'scaling', 'quantiles' and, of volumes, 'centers' and 'grid'.
+    scans: what is known of the volumes and folders of pictures they are of, by
+      name.
     content: changes when the files or what was made of them does.
     blank: how many slices were left out for lack of a head.
     corrupt: how many files were left out because they cannot be decoded.
@@ -61,7 +59,7 @@ class SliceSet:
   source: str
   size: int
   slices: tuple[Slice, ...]
-  scans: dict[str, dict]
+  scans: dict[str, records.Decoded]
   content: str
   blank: int = 0
   corrupt: int = 0
@@ -75,35 +73,42 @@ class SliceSet:
 
   def load(self, index: int) -> np.ndarray:
     """Slice `index`: [size, size] float32 in [-1, 1]."""
-    *_, path, row = self.slices[index]
+    chosen = self.slices[index]
     shape = (self.size, self.size)
-    offset = row * self.size * self.size * 4
+    offset = chosen.row * self.size * self.size * 4
     # Mapped and let go again: thousands of scans would run out of handles.
-    mapped = np.memmap(path, np.float32, 'r', offset=offset, shape=shape)
+    mapped = np.memmap(chosen.path, np.float32, 'r', offset=offset, shape=shape)
     return np.array(mapped)
 
   def fingerprint(self) -> str:
-    """Changes when the slices do, not when their folder moves."""
-    return cache_lib.hash_text(
-      self.content, *(each[:4] for each in self.slices)
-    )[:16]
+    """Changes when the slices do, not when their folder moves.
 
-  def scaling(self) -> intensity.Scaling:
-    """The domain's typical scaling: between scanner units and [-1, 1]."""
-    found = [
-      intensity.from_json(each['scaling']) for each in self.scans.values()
+    It begins with the version of what makes slices of scans.
+    """
+    chosen = [(each.name, each.patient, each.position) for each in self.slices]
+    return version_tag() + cache_lib.hash_text(self.content, *chosen)[:16]
+
+  def intensities(self) -> records.Intensities:
+    """What is typical of the domain: medians of scalings, means of quantiles.
+
+    Of scalings of the first scan's kind.
+    """
+    known = [each.intensities for each in self.scans.values()]
+    first = known[0]
+    alike = [
+      each.scaling for each in known if each.scaling.kind == first.scaling.kind
     ]
-    alike = [each for each in found if each.kind == found[0].kind]
-    return intensity.average(alike)
+    quantiles = np.mean([each.quantiles for each in known], axis=0)
+    return records.Intensities(
+      scaling=intensity.average(alike),
+      quantiles=tuple(quantiles.tolist()),
+      pictures=first.pictures,
+    )
 
-  def are_pictures(self) -> bool:
-    """Whether the typical scaling is that of pictures."""
-    return bool(next(iter(self.scans.values())).get('pictures'))
 
-  def quantiles(self) -> list[float]:
-    """The domain's typical distribution of intensities in heads, [-1, 1]."""
-    all_ = [each['quantiles'] for each in self.scans.values()]
-    return np.mean(all_, axis=0).tolist()
+def version_tag() -> str:
+  """What the fingerprints of slices made by this version begin with."""
+  return f'v{decode.VERSION}-'
 
 
 def open_slices(
@@ -153,21 +158,25 @@ def open_slices(
 
     def make(path, group=group, center=center, done=done):
       if group[0].is_picture:
-        return decode.decode_pictures(
+        made = decode.decode_pictures(
           path, group, settings, lambda more: report(done + more, total)
         )
-      return decode.decode_volume(path, group[0], settings, center)
+      else:
+        made = decode.decode_volume(path, group[0], settings, center)
+      return made.to_json()
 
-    path, facts = cache_lib.fetch(cache, key, make)
-    for note in facts['notes']:
+    path, entry = cache_lib.fetch(cache, key, make)
+    decoded = records.Decoded.from_json(entry)
+    for note in decoded.notes:
       warn(note)
-    corrupt += facts['corrupt']
-    blank += facts.get('blank', 0)
-    if facts['slices']:
+    corrupt += decoded.corrupt
+    blank += decoded.blank
+    if decoded.slices:
       contents.append(key)
-      known[name] = facts
+      known[name] = decoded
       slices += (
-        Slice(*each, path, row) for row, each in enumerate(facts['slices'])
+        Slice(**each._asdict(), path=path, row=row)
+        for row, each in enumerate(decoded.slices)
       )
     done += len(paths)
   report(total, total)

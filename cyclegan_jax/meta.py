@@ -1,0 +1,66 @@
+"""What a checkpoint says of its run: all that is needed to use it elsewhere."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from cyclegan_jax import errors
+from cyclegan_jax.mri import records
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+  """The part of a checkpoint that is no array.
+
+  Attributes:
+    config: as resolved, nested dicts.
+    versions: of the packages, by name.
+    git_revision: of the checkout, if known.
+    step: done.
+    data: fingerprints of the training slices by domain.
+    intensities: what is typical of each domain.
+    people: marks of those trained on, see `pairs.hash_people`.
+    sums: of the logbook's open window and epoch; of checkpoints that training
+      goes on from.
+    distance: without pairs; of those chosen by it.
+  """
+
+  config: dict
+  versions: dict[str, str]
+  git_revision: str | None
+  step: int
+  data: dict[str, str]
+  intensities: dict[str, records.Intensities]
+  people: tuple[str, ...]
+  sums: dict | None = None
+  distance: float | None = None
+
+  def to_json(self) -> dict:
+    """What JSON can hold; shares nothing that changes while a run goes on."""
+    return dataclasses.asdict(self)
+
+  @classmethod
+  def from_json(cls, fields: Mapping, place: object) -> 'Meta':
+    """The inverse; fields that later versions added may be missing.
+
+    Args:
+      fields: as read.
+      place: of the checkpoint, for a message.
+
+    Raises:
+      UserError: if it was written before intensities were noted.
+    """
+    if 'intensities' not in fields:
+      raise errors.UserError(
+        f'{place} was written by an older version, which did not note what '
+        'intensities mean; train again'
+      )
+    known = {
+      domain: records.Intensities.from_json(each)
+      for domain, each in fields['intensities'].items()
+    }
+    names = {field.name for field in dataclasses.fields(cls)}
+    found = {name: value for name, value in fields.items() if name in names}
+    return cls(
+      **found
+      | {'intensities': known, 'people': tuple(fields.get('people', ()))}
+    )
