@@ -22,6 +22,7 @@ from cyclegan_jax import screen
 
 _WON = 0.05  # a discriminator's loss; at equilibrium 0.25, with bce 0.69
 _WON_STEPS = 500
+_SAMPLE = 'samples/step_{}.png'
 TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
 
 
@@ -46,7 +47,9 @@ class Logbook:
     on_cpu: bool,
     sums: dict | None = None,
   ):
-    """Opens the log of a run after its step `start`; later lines are dropped.
+    """Opens the log of a run after its step `start`.
+
+    Lines and sample grids of later steps, which a kill has undone, are dropped.
 
     Args:
       workdir: where the files go.
@@ -70,6 +73,8 @@ class Logbook:
     self._pending = []
     self._step = start
     self._lines = _open_lines(workdir / 'metrics.jsonl', start)
+    for later in _find_samples(workdir, start):
+      later.unlink()
     self._board = tensorboardX.SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=start + 1
     )
@@ -107,7 +112,7 @@ class Logbook:
 
   def images(self, step: int, picture: Image.Image):
     """Saves a sample grid as `samples/step_<step>.png` and to TensorBoard."""
-    path = self._workdir / 'samples' / f'step_{step:07d}.png'
+    path = self._workdir / _SAMPLE.format(f'{step:07d}')
     with files.replace_file(path) as partial:
       picture.save(partial, format='PNG')
     self._board.add_image(
@@ -262,6 +267,17 @@ def _open_lines(path: pathlib.Path, start: int):
   with files.replace_file(path) as partial:
     partial.write_text(''.join(kept))
   return path.open('a')
+
+
+def _find_samples(workdir: pathlib.Path, start: int) -> list[pathlib.Path]:
+  """The sample grids of steps after `start`."""
+  found = {
+    path: path.stem.removeprefix('step_')
+    for path in workdir.glob(_SAMPLE.format('*'))
+  }
+  return [
+    p for p, step in found.items() if step.isdigit() and int(step) > start
+  ]
 
 
 def _take_averages(sums):

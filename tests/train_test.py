@@ -87,7 +87,7 @@ def test_resumed_equals_uninterrupted(config, uninterrupted, tmp_path, stop):
     )
 
 
-def test_lines_that_a_kill_has_undone_are_written_anew(
+def test_lines_and_samples_that_a_kill_has_undone_are_made_anew(
   config, uninterrupted, tmp_path
 ):
   """Killed after step 7, the newest complete checkpoint being of step 4."""
@@ -97,10 +97,15 @@ def test_lines_that_a_kill_has_undone_are_written_anew(
   (tmp_path / 'checkpoints' / '7.orbax-checkpoint-tmp').mkdir()
   with (tmp_path / 'metrics.jsonl').open('a') as file:
     file.write('{"step": 8, "epo')
+  samples = tmp_path / 'samples'
+  for name in ('step_0000005.png', 'step_mine.png'):
+    (samples / name).write_text('')
   state = train.train(config, tmp_path)
   workdir, expected = uninterrupted
   chex.assert_trees_all_equal(leaves(state), leaves(expected))
   assert read_lines(tmp_path) == read_lines(workdir)
+  names = {path.name for path in (workdir / 'samples').iterdir()}
+  assert {path.name for path in samples.iterdir()} == {*names, 'step_mine.png'}
 
 
 def test_what_a_run_leaves_behind(config, uninterrupted):
