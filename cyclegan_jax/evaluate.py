@@ -1,7 +1,6 @@
 """Evaluation: how far to believe a run, in numbers and pictures."""
 
-import csv
-import math
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -12,9 +11,11 @@ from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import pairs as pairs_lib
 from cyclegan_jax import pictures
+from cyclegan_jax import restore
 from cyclegan_jax import scores
 from cyclegan_jax import screen
 from cyclegan_jax import subjects as subjects_lib
+from cyclegan_jax import tables
 from cyclegan_jax.mri import metrics
 from cyclegan_jax.mri import scans as scans_lib
 
@@ -54,115 +55,124 @@ def evaluate(
   """
   workdir = pathlib.Path(workdir)
   path = checkpoint_lib.find(workdir, checkpoint)
-  meta = checkpoint_lib.read_meta(path)
+  meta = restore.read_meta(path)
   if source_a is None:
-    config = build.read_config(meta['config'])
-    source_a, source_b = build.test_sources(config)
-  translators = build.load_translators(path)
+    source_a, source_b = build.test_sources(restore.read_config(meta.config))
+  translators = restore.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
   pairs = scans_lib.pair_scans(found_a, found_b)
   screen.say(
-    f'checkpoint {translators["ab"].step} of {workdir}: {len(pairs)} pairs '
-    f'among {len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
+    f'checkpoint {meta.step} of {workdir}: {len(pairs)} pairs among '
+    f'{len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
   )
   if pairs:
     jobs = _group([{'a': a, 'b': b} for a, b in pairs])
   else:
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
-  quantiles = {
-    'b': translators['ab'].intensities[1].quantiles,
-    'a': translators['ba'].intensities[1].quantiles,
-  }
-
-  records, rows, notes, failed = [], {'ab': [], 'ba': []}, [], []
-  known = set(meta.get('people', ()))
-  seen = {
-    scan.patient
-    for scan in (*found_a, *found_b)
-    if known & set(pairs_lib.hash_people([scan]))
-  }
-  if seen:
-    notes.append(
-      f'{len(seen)} of these patients were trained on ({min(seen)}): scores '
+  found = _Found()
+  known = pairs_lib.find_known((*found_a, *found_b), meta.people)
+  if known:
+    found.note(
+      f'{len(known)} of these patients were trained on ({known[0]}): scores '
       'say nothing of people the networks do not know'
     )
-    screen.say(f'warning: {notes[0]}')
   for done, job in enumerate(jobs, 1):
     task = f'{done} of {len(jobs)}'
     try:
       subject = _load(job, translators, volume, batch_size, not pairs, task)
-      found, remarks = _score(subject, quantiles, paired=bool(pairs))
+      records, notes = _score(subject, meta, paired=bool(pairs))
     except (errors.UserError, ValueError) as error:
       name = next(iter(job.values()))[0].place
       line = str(error) if name in str(error) else f'{name}: {error}'
-      failed.append(line)
+      found.failed.append(line)
       screen.say(f'{task}: failed: {line}')
       continue
-    records += found
-    notes += remarks
-    for remark in remarks:
-      screen.say(f'warning: {remark}')
+    found.records += records
+    for note in notes:
+      found.note(note)
     screen.say(f'{task}: {subject.name}')
-    for direction, drawn in rows.items():
-      if pairs and len(drawn) < _DRAWN:
-        count = -(-_DRAWN // len(jobs))
-        drawn += _choose_rows(subject, direction, count)
-  if not records:
-    raise errors.UserError(failed[0])
-
-  report = {
-    'notice': 'Scores of synthetic images, which are not for diagnosis.',
-    'checkpoint': translators['ab'].step,
-    'domains': list(translators['ab'].domains),
-    'paired': bool(pairs),
-    'data_range': 1.0,
-    'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
-    'region': 'the head as either scan shows it, holes filled, no air',
-    'notes': notes,
-    'failed': failed,
-    **scores.summarize(records),
-  }
-  files.write_json(workdir / 'evaluation.json', _replace_infinite(report))
-  _write_csv(workdir / 'evaluation.csv', records)
-  for direction, drawn in rows.items():
-    path = workdir / f'evaluation_{direction}.png'
-    if drawn:
-      _draw(path, translators[direction], drawn)
-    else:
-      path.unlink(missing_ok=True)  # an earlier evaluation's
-  _print_table(report)
-  written = 'evaluation.json, evaluation.csv'
-  if pairs:
-    written += ', evaluation_ab.png, evaluation_ba.png'
-  screen.say(f'written to {workdir}: {written}')
-  if failed:
+    for direction, rows in found.rows.items():
+      if pairs and len(rows) < _DRAWN:
+        rows += _choose_rows(subject, direction, -(-_DRAWN // len(jobs)))
+  if not found.records:
+    raise errors.UserError(found.failed[0])
+  report = _write(workdir, meta, translators, found, paired=bool(pairs))
+  if found.failed:
     raise errors.Incomplete(
-      f'{len(failed)} of {len(jobs)} could not be scored, the others are; the '
-      f'first: {failed[0]}'
+      f'{len(found.failed)} of {len(jobs)} could not be scored, the others '
+      f'are; the first: {found.failed[0]}'
     )
   return report
 
 
-def _score(subject, quantiles, *, paired):
+@dataclasses.dataclass
+class _Found:
+  """What has been found so far.
+
+  Attributes:
+    records: of `scores`.
+    rows: of the picture of each direction.
+    notes: what to know before believing the scores.
+    failed: what could not be scored, and why.
+  """
+
+  records: list[dict] = dataclasses.field(default_factory=list)
+  rows: dict[str, list] = dataclasses.field(
+    default_factory=lambda: {'ab': [], 'ba': []}
+  )
+  notes: list[str] = dataclasses.field(default_factory=list)
+  failed: list[str] = dataclasses.field(default_factory=list)
+
+  def note(self, words: str):
+    """Keeps a note, and says it at once."""
+    self.notes.append(words)
+    screen.say(f'warning: {words}')
+
+
+def _write(workdir, meta, translators, found, *, paired):
+  """Report, table and pictures, to the workdir; the report also returned."""
+  report = {
+    'notice': 'Scores of synthetic images, which are not for diagnosis.',
+    'checkpoint': meta.step,
+    'domains': list(translators['ab'].domains),
+    'paired': paired,
+    'data_range': 1.0,
+    'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
+    'region': 'the head as either scan shows it, holes filled, no air',
+    'notes': found.notes,
+    'failed': found.failed,
+    **scores.summarize(found.records),
+  }
+  tables.write_report(workdir / 'evaluation.json', report)
+  tables.write_records(workdir / 'evaluation.csv', found.records)
+  written = ['evaluation.json', 'evaluation.csv']
+  for direction, rows in found.rows.items():
+    path = workdir / f'evaluation_{direction}.png'
+    if rows:
+      _draw(path, translators[direction], rows)
+      written.append(path.name)
+    else:
+      path.unlink(missing_ok=True)  # an earlier evaluation's
+  for line in tables.format_means(report):
+    screen.say(line)
+  screen.say(f'written to {workdir}: {", ".join(written)}')
+  return report
+
+
+def _score(subject, meta, *, paired):
   """Records of a subject, and what to know before believing them."""
   if not subject.masks['both'].any():
     raise errors.UserError(f'{subject.name}: no head to be seen in it')
   notes = list(subject.notes)
+  quantiles = {
+    domain: each.quantiles for domain, each in meta.intensities.items()
+  }
   if not paired:
     return scores.score_alone(subject, quantiles), notes
   notes += subjects_lib.check_offset(subject)
   return scores.score_pair(subject, quantiles), notes
-
-
-def _replace_infinite(value):
-  """With None, which JSON can hold."""
-  if isinstance(value, dict):
-    return {name: _replace_infinite(each) for name, each in value.items()}
-  if isinstance(value, list):
-    return [_replace_infinite(each) for each in value]
-  return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def _group(rows):
@@ -229,35 +239,3 @@ def _draw(path, translator, drawn):
   )
   with files.replace_file(path) as partial:
     picture.save(partial, format='PNG')
-
-
-def _write_csv(path, records):
-  with files.replace_file(path) as partial, partial.open('w') as file:
-    writer = csv.DictWriter(file, list(records[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(records)
-
-
-def _print_table(report):
-  """Means over patients; with several, the 95 % interval of the translation."""
-  names = scores.PAIRED if report['paired'] else scores.UNPAIRED
-  for direction in ('ab', 'ba'):
-    if direction not in report:
-      continue
-    own = report[direction]
-    source, target = report['domains'][:: 1 if direction == 'ab' else -1]
-    patients = len({each['patient'] for each in own['subjects']})
-    people = f'{patients} patient{"s" * (patients > 1)}'
-    screen.say(f'{source} to {target}, {people}, inside the head')
-    screen.say(' ' * 30 + ''.join(f'{name:>30}' for name in names))
-    for method, label in scores.METHODS.items():
-      values = own if method == 'translation' else own['references'].get(method)
-      if values:
-        cells = ''.join(f'{_format(values[name]):>30}' for name in names)
-        screen.say(f'  {label:<28}{cells}')
-
-
-def _format(summary):
-  mean, low, high = (summary[key] for key in ('mean', 'low', 'high'))
-  interval = '' if low is None else f' [{low:.3g}, {high:.3g}]'
-  return ('inf' if mean is None else f'{mean:.4g}') + interval

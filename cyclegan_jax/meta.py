@@ -18,7 +18,7 @@ class Meta:
     step: done.
     data: fingerprints of the training slices by domain.
     intensities: what is typical of each domain.
-    people: marks of those trained on, see `pairs.hash_people`.
+    people: marks of those trained on, see `pairs.mark_people`.
     sums: of the logbook's open window and epoch; of checkpoints that training
       goes on from.
     distance: without pairs; of those chosen by it.
@@ -30,7 +30,7 @@ class Meta:
   step: int
   data: dict[str, str]
   intensities: dict[str, records.Intensities]
-  people: tuple[str, ...]
+  people: dict
   sums: dict | None = None
   distance: float | None = None
 
@@ -60,7 +60,7 @@ class Meta:
     }
     names = {field.name for field in dataclasses.fields(cls)}
     found = {name: value for name, value in fields.items() if name in names}
-    return cls(
-      **found
-      | {'intensities': known, 'people': tuple(fields.get('people', ()))}
-    )
+    people = fields.get('people', [])
+    if isinstance(people, list):  # of older versions: unsalted
+      people = {'salt': None, 'marks': people}
+    return cls(**found | {'intensities': known, 'people': people})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import os
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import cache
@@ -53,15 +54,39 @@ def find_common(
   )
 
 
-def hash_people(found: Sequence[formats.Scan]) -> tuple[str, ...]:
-  """What tells these patients apart, unreadable for people."""
-  marks = set()
-  for scan in found:
-    own = scans.tell_apart(scan)
-    if scan.is_picture:  # of which there are thousands
-      own -= {str(path.resolve()) for path in scan.paths}
-    marks |= own
-  return tuple(sorted(cache.hash_text(mark)[:16] for mark in marks))
+def mark_people(found: Sequence[formats.Scan]) -> dict:
+  """What tells these patients apart, unreadable for people.
+
+  Salted: nobody can have hashed a list of names beforehand, and the marks of
+  two runs cannot be held against each other.
+
+  Returns:
+    'salt' and 'marks', for a checkpoint.
+  """
+  salt = os.urandom(16).hex()
+  marks = set().union(*(_hash(scan, salt) for scan in found))
+  return {'salt': salt, 'marks': sorted(marks)}
+
+
+def find_known(found: Sequence[formats.Scan], people: Mapping) -> list[str]:
+  """Names of those patients who have been marked.
+
+  Args:
+    found: their scans.
+    people: from `mark_people`; without a salt in older checkpoints.
+  """
+  marks = set(people['marks'])
+  return sorted(
+    {scan.patient for scan in found if marks & _hash(scan, people['salt'])}
+  )
+
+
+def _hash(scan, salt):
+  marks = scans.tell_apart(scan)
+  if scan.is_picture:  # of which there are thousands
+    marks -= {str(path.resolve()) for path in scan.paths}
+  salts = () if salt is None else (salt,)
+  return {cache.hash_text(*salts, mark)[:16] for mark in marks}
 
 
 def open_pairs(

@@ -23,13 +23,14 @@ class Data:
     train: usable slices by domain, 'a' and 'b'.
     pairs: held-out slices by domain, under the same names; None without any.
     simulated: whether these are the embedded heads.
-    people: marks of those trained on, hashed: a checkpoint names nobody.
+    people: marks of those trained on, `pairs.mark_people`: a checkpoint names
+      nobody.
   """
 
   train: dict[str, slices.SliceSet]
   pairs: dict[str, slices.SliceSet] | None
   simulated: bool
-  people: tuple[str, ...] = ()
+  people: dict
 
   def fingerprints(self) -> dict[str, str]:
     return {domain: each.fingerprint() for domain, each in self.train.items()}
@@ -93,7 +94,7 @@ def open_data(
     train=train,
     pairs=held_out,
     simulated=simulated,
-    people=pairs.hash_people([*found['train_a'], *found['train_b']]),
+    people=pairs.mark_people([*found['train_a'], *found['train_b']]),
   )
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from cyclegan_jax import build
 from cyclegan_jax import checkpoint as checkpoint_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import inference
 from cyclegan_jax import jobs as jobs_lib
 from cyclegan_jax import pictures
+from cyclegan_jax import restore
 from cyclegan_jax import screen
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import head
@@ -59,7 +59,7 @@ def translate(
   todo = [job for job in jobs if overwrite or not jobs_lib.is_taken(job)]
   if len(jobs) == 1 and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
-  model = build.load_translators(
+  model = restore.load_translators(
     checkpoint_lib.find(workdir, checkpoint), [direction]
   )[direction]
   settings = _choose_planes(model.settings[0], planes)

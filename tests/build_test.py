@@ -12,6 +12,7 @@ from configs import default
 from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import errors
+from cyclegan_jax import restore
 
 
 @pytest.fixture
@@ -115,9 +116,9 @@ def test_what_intensities_mean_is_kept_for_each_domain(volumes):
   volumes.data.intensity_b = 'window'
   volumes.data.window_b = (0.0, 1500.0)
   known = build.open_data(volumes).intensities()
-  assert known['a']['scaling']['kind'] == 'percentile'
-  assert known['b']['scaling']['intensities'] == (0.0, 1500.0)
-  assert len(known['a']['quantiles']) == 101
+  assert known['a'].scaling.kind == 'percentile'
+  assert known['b'].scaling.intensities == (0.0, 1500.0)
+  assert len(known['a'].quantiles) == 101
 
 
 @pytest.mark.parametrize('size,levels', [(256, 8), (512, 8), (128, 7), (96, 5)])
@@ -171,8 +172,8 @@ def test_the_caches_of_another_machine_are_left_alone(
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
   for here in ('/proc/scratch', str(tmp_path / 'there')):
     config.compile_cache = config.data.cache = here
-    read = build.read_config(config.to_dict())
+    read = restore.read_config(config.to_dict())
     expected = '' if here.startswith('/proc') else here
     assert (read.compile_cache, read.data.cache) == (expected, expected)
   config.compile_cache = 'off'
-  assert build.read_config(config.to_dict()).compile_cache == 'off'
+  assert restore.read_config(config.to_dict()).compile_cache == 'off'

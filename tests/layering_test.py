@@ -33,11 +33,10 @@ _LAYERS = [
   {'mri.slices', 'state'},
   {'steps'},
   {'parallel', 'checkpoint', 'logbook', 'data', 'checks', 'pairs', 'jobs'},
-  {'monitor', 'prior'},
-  {'build', 'summary'},
-  {'inference'},
-  {'subjects'},
-  {'scores'},
+  {'monitor', 'prior', 'sources', 'signals', 'inference', 'meta'},
+  {'build', 'summary', 'subjects'},
+  {'scores', 'run', 'restore'},
+  {'tables'},
   {'train', 'translate', 'evaluate'},
 ]
 _RANK = {name: rank for rank, names in enumerate(_LAYERS) for name in names}
@@ -85,7 +84,10 @@ def test_mri_knows_nothing_of_jax():
 
 
 def test_configs_stop_at_the_border():
-  allowed = {_PACKAGE / f'{name}.py' for name in ('build', 'train')}
+  allowed = {
+    _PACKAGE / f'{name}.py'
+    for name in ('build', 'restore', 'run', 'summary', 'train')
+  }
   for path in sources(_PACKAGE):
     assert path in allowed or 'ml_collections' not in roots(path), path
 

@@ -14,7 +14,7 @@ import pytest
 from cyclegan_jax import build
 from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
-from cyclegan_jax import inference
+from cyclegan_jax import restore
 from cyclegan_jax import train
 
 _CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -179,7 +179,7 @@ def test_the_best_checkpoint_is_the_least_distant(
   assert [p.name for p in path.parent.iterdir()] == [path.name]
   meta = checkpoint.read_meta(path)
   assert meta['distance'] == best['distance']
-  translator = inference.load_translators(path)['ab']
+  translator = restore.load_translators(path)['ab']
   assert translator.step == best['step']
 
 

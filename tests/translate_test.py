@@ -15,10 +15,12 @@ from scipy.spatial import transform
 from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import inference
+from cyclegan_jax import restore
 from cyclegan_jax import translate
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import records
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -104,14 +106,12 @@ def test_an_identity_gives_the_file_back(
     domains=('T1w', 'T2w'),
     multiple=8,
     settings=(settings, settings),
-    scalings=(scaling, scaling),
-    quantiles=[0.0, 1.0],
-    pictures=False,
+    intensities=(records.Intensities(scaling, (0.0, 1.0)),) * 2,
     step=0,
     run='none',
     network='identity',
   )
-  monkeypatch.setattr(inference, 'load_translators', lambda *_: {'ab': same})
+  monkeypatch.setattr(restore, 'load_translators', lambda *_: {'ab': same})
   monkeypatch.setattr(checkpoint, 'find', lambda workdir, kind: workdir)
   run('none', source, target)
   after = read(target)

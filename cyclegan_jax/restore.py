@@ -1,0 +1,89 @@
+"""What a run has learnt, brought back from its checkpoint to be used."""
+
+from collections.abc import Sequence
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from cyclegan_jax import build
+from cyclegan_jax import cache_folders
+from cyclegan_jax import checkpoint
+from cyclegan_jax import inference
+from cyclegan_jax import meta as meta_lib
+from cyclegan_jax import state as state_lib
+
+
+def read_config(stored: dict) -> ml_collections.ConfigDict:
+  """The config of a run, for use with what it has learnt, on any machine.
+
+  Translation is in float32, whatever training was in. Caches are a matter of
+  the machine: where those named there cannot be written here, the user's own
+  are taken.
+
+  Args:
+    stored: as a checkpoint holds it; older runs lack some fields.
+  """
+  config = ml_collections.ConfigDict(
+    {'compile_cache': ''} | stored | {'compute_dtype': 'float32'}
+  )
+  for section, field in ((config, 'compile_cache'), (config.data, 'cache')):
+    if not cache_folders.is_usable(section[field]):
+      section[field] = ''
+  return config
+
+
+def read_meta(path: pathlib.Path) -> meta_lib.Meta:
+  """What the checkpoint in a folder says of its run."""
+  return meta_lib.Meta.from_json(checkpoint.read_meta(path), path)
+
+
+def load_translators(
+  path: pathlib.Path, directions: Sequence[str] = ('ab', 'ba')
+) -> dict[str, inference.Translator]:
+  """The generators of a run.
+
+  Args:
+    path: of its checkpoint; nothing else is needed.
+    directions: which of 'ab' and 'ba'.
+
+  Raises:
+    UserError: if it is of an older version.
+  """
+  meta = read_meta(path)
+  config = read_config(meta.config)
+  build.keep_compiled(config)
+  module = build.networks(config)['generator']
+  settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}
+  image = jnp.zeros((1, config.image_size, config.image_size, 1))
+  like = jax.eval_shape(module.init, jax.random.key(0), image)['params']
+  translators = {}
+  for direction in directions:
+    source, target = direction
+    name = f'gen_{direction}'
+    params = checkpoint.restore_params(
+      path, (state_lib.average_of(name), name), like
+    )
+    translators[direction] = inference.Translator(
+      generate=_compile(module, params),
+      direction=direction,
+      domains=(build.names(config)[source], build.names(config)[target]),
+      multiple=2**module.halvings,
+      settings=(settings[source], settings[target]),
+      intensities=(meta.intensities[source], meta.intensities[target]),
+      step=meta.step,
+      run=path.resolve().parents[1].name,
+      network=config.generator.network,
+    )
+  return translators
+
+
+def _compile(module, params):
+  @jax.jit
+  def apply(params, images):
+    return module.apply({'params': params}, images)
+
+  params = jax.device_put(params)
+  return lambda images: np.asarray(apply(params, images))
