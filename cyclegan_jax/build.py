@@ -18,6 +18,7 @@ from cyclegan_jax import rules
 from cyclegan_jax import sources
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
+from cyclegan_jax import stored_config
 from cyclegan_jax.mri import contrast
 from cyclegan_jax.mri import framing
 
@@ -77,6 +78,11 @@ def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
   Raises:
     UserError: if the run has none.
   """
+  if config.data.test_a == stored_config.HIDDEN:
+    raise errors.UserError(
+      'config.json, which tells where the held-out scans lie, cannot be read: '
+      'name them, --source_a=DIR --source_b=DIR'
+    )
   if config.data.test_a:
     return config.data.test_a, config.data.test_b
   if config.data.train_a:

@@ -14,6 +14,7 @@ from cyclegan_jax import pictures
 from cyclegan_jax import restore
 from cyclegan_jax import scores
 from cyclegan_jax import screen
+from cyclegan_jax import stored_config
 from cyclegan_jax import subjects as subjects_lib
 from cyclegan_jax import tables
 from cyclegan_jax.mri import metrics
@@ -57,7 +58,8 @@ def evaluate(
   path = checkpoint_lib.find(workdir, checkpoint)
   meta = restore.read_meta(path)
   if source_a is None:
-    source_a, source_b = build.test_sources(restore.read_config(meta.config))
+    config = stored_config.read_file(workdir) or meta.config
+    source_a, source_b = build.test_sources(stored_config.read(config))
   translators = restore.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)

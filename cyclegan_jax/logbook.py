@@ -73,8 +73,7 @@ class Logbook:
     self._pending = []
     self._step = start
     self._lines = _open_lines(workdir / 'metrics.jsonl', start)
-    for later in _find_samples(workdir, start):
-      later.unlink()
+    _forget_samples(workdir, start)
     self._board = tensorboardX.SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=start + 1
     )
@@ -269,15 +268,12 @@ def _open_lines(path: pathlib.Path, start: int):
   return path.open('a')
 
 
-def _find_samples(workdir: pathlib.Path, start: int) -> list[pathlib.Path]:
-  """The sample grids of steps after `start`."""
-  found = {
-    path: path.stem.removeprefix('step_')
-    for path in workdir.glob(_SAMPLE.format('*'))
-  }
-  return [
-    p for p, step in found.items() if step.isdigit() and int(step) > start
-  ]
+def _forget_samples(workdir: pathlib.Path, start: int):
+  """Removes the sample grids of steps after `start`."""
+  for path in workdir.glob(_SAMPLE.format('*')):
+    step = path.stem.removeprefix('step_')
+    if step.isdigit() and int(step) > start:
+      path.unlink()
 
 
 def _take_averages(sums):

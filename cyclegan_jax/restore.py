@@ -5,34 +5,14 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import cache_folders
 from cyclegan_jax import checkpoint
 from cyclegan_jax import inference
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import state as state_lib
-
-
-def read_config(stored: dict) -> ml_collections.ConfigDict:
-  """The config of a run, for use with what it has learnt, on any machine.
-
-  Translation is in float32, whatever training was in. Caches are a matter of
-  the machine: where those named there cannot be written here, the user's own
-  are taken.
-
-  Args:
-    stored: as a checkpoint holds it; older runs lack some fields.
-  """
-  config = ml_collections.ConfigDict(
-    {'compile_cache': ''} | stored | {'compute_dtype': 'float32'}
-  )
-  for section, field in ((config, 'compile_cache'), (config.data, 'cache')):
-    if not cache_folders.is_usable(section[field]):
-      section[field] = ''
-  return config
+from cyclegan_jax import stored_config
 
 
 def read_meta(path: pathlib.Path) -> meta_lib.Meta:
@@ -53,7 +33,7 @@ def load_translators(
     UserError: if it is of an older version.
   """
   meta = read_meta(path)
-  config = read_config(meta.config)
+  config = stored_config.read(meta.config)
   build.keep_compiled(config)
   module = build.networks(config)['generator']
   settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}

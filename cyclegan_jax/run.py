@@ -24,6 +24,7 @@ from cyclegan_jax import screen
 from cyclegan_jax import signals
 from cyclegan_jax import sources
 from cyclegan_jax import state as state_lib
+from cyclegan_jax import stored_config
 from cyclegan_jax import summary
 from cyclegan_jax import workdir_lock
 from cyclegan_jax.mri import slices as slices_lib
@@ -113,8 +114,10 @@ def open_run(
     build.create_state(config, modules, schedule)
   )
   batches = build.train_batches(config, data)
+  description = summary.describe(config)
+  hidden = stored_config.hide_paths(description['config'])
   meta = meta_lib.Meta(
-    **summary.describe(config),
+    **description | {'config': hidden},
     step=0,
     data=data.fingerprints(),
     intensities=data.intensities(),
@@ -137,7 +140,7 @@ def open_run(
   least = np.inf
   if best.latest_step() is not None:
     least = checkpoint.restore_meta(best)['distance']
-  files.write_json(workdir / 'config.json', summary.describe(config))
+  files.write_json(workdir / 'config.json', description)
   run = Run(plan, data, state, batches, meta, newest, best, least)
   summary.say_plan(
     config, data, state, workdir=workdir, start=meta.step, **plan._asdict()

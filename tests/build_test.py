@@ -12,7 +12,7 @@ from configs import default
 from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import errors
-from cyclegan_jax import restore
+from cyclegan_jax import stored_config
 
 
 @pytest.fixture
@@ -172,8 +172,8 @@ def test_the_caches_of_another_machine_are_left_alone(
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
   for here in ('/proc/scratch', str(tmp_path / 'there')):
     config.compile_cache = config.data.cache = here
-    read = restore.read_config(config.to_dict())
+    read = stored_config.read(config.to_dict())
     expected = '' if here.startswith('/proc') else here
     assert (read.compile_cache, read.data.cache) == (expected, expected)
   config.compile_cache = 'off'
-  assert restore.read_config(config.to_dict()).compile_cache == 'off'
+  assert stored_config.read(config.to_dict()).compile_cache == 'off'

@@ -12,6 +12,7 @@ from PIL import Image
 import pytest
 from scipy import ndimage
 
+from cyclegan_jax import errors
 from cyclegan_jax import evaluate
 from cyclegan_jax import pictures
 from cyclegan_jax import scores
@@ -221,9 +222,23 @@ def test_a_run_is_scored_where_its_caches_cannot_be(
 ):
   monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR')
   (path,) = (workdir / 'checkpoints').iterdir()
-  meta = path / 'meta' / 'metadata'
-  content = json.loads(meta.read_text())
-  content['config']['compile_cache'] = '/proc/scratch'
-  content['config']['data']['cache'] = '/proc/scratch'
-  meta.write_text(json.dumps(content))
+  for stored in (path / 'meta' / 'metadata', workdir / 'config.json'):
+    content = json.loads(stored.read_text())
+    content['config']['compile_cache'] = '/proc/scratch'
+    content['config']['data']['cache'] = '/proc/scratch'
+    stored.write_text(json.dumps(content))
   assert evaluate.evaluate(workdir)['paired']
+
+
+def test_a_checkpoint_does_not_tell_where_the_scans_lie(
+  workdir, scan_folder, capsys
+):
+  """Folders are often called after patients; config.json alone has them."""
+  (path,) = (workdir / 'checkpoints').iterdir()
+  for part in path.rglob('*'):
+    assert part.is_dir() or str(scan_folder).encode() not in part.read_bytes()
+  assert evaluate.evaluate(workdir)['paired']
+  assert str(scan_folder / 'carl') in capsys.readouterr().out
+  (workdir / 'config.json').unlink()
+  with pytest.raises(errors.UserError, match='config.json, .*--source_a=DIR'):
+    evaluate.evaluate(workdir)

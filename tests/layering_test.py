@@ -33,7 +33,15 @@ _LAYERS = [
   {'mri.slices', 'state'},
   {'steps'},
   {'parallel', 'checkpoint', 'logbook', 'data', 'checks', 'pairs', 'jobs'},
-  {'monitor', 'prior', 'sources', 'signals', 'inference', 'meta'},
+  {
+    'monitor',
+    'prior',
+    'stored_config',
+    'sources',
+    'signals',
+    'inference',
+    'meta',
+  },
   {'build', 'summary', 'subjects'},
   {'scores', 'run', 'restore'},
   {'tables'},
@@ -86,7 +94,7 @@ def test_mri_knows_nothing_of_jax():
 def test_configs_stop_at_the_border():
   allowed = {
     _PACKAGE / f'{name}.py'
-    for name in ('build', 'restore', 'run', 'summary', 'train')
+    for name in ('build', 'run', 'stored_config', 'summary', 'train')
   }
   for path in sources(_PACKAGE):
     assert path in allowed or 'ml_collections' not in roots(path), path

@@ -1,0 +1,52 @@
+"""The config of a run as it is stored, and read again on any machine."""
+
+import json
+import pathlib
+
+import ml_collections
+
+from cyclegan_jax import cache_folders
+
+HIDDEN = '(see config.json)'
+_SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
+
+
+def hide_paths(stored: dict) -> dict:
+  """A config without the places of scans, which can name people.
+
+  config.json has them, where they are plain to see and can be taken out; what a
+  checkpoint needs besides is that the scans were not the simulated heads.
+
+  Args:
+    stored: `config.to_dict()`.
+  """
+  data = stored['data']
+  hidden = {name: HIDDEN for name in _SOURCES if data[name]}
+  return stored | {'data': data | hidden}
+
+
+def read(stored: dict) -> ml_collections.ConfigDict:
+  """The config of a run, for use with what it has learnt, on any machine.
+
+  Translation is in float32, whatever training was in. Caches are a matter of
+  the machine: where those named there cannot be written here, the user's own
+  are taken.
+
+  Args:
+    stored: as a checkpoint holds it; older runs lack some fields.
+  """
+  config = ml_collections.ConfigDict(
+    {'compile_cache': ''} | stored | {'compute_dtype': 'float32'}
+  )
+  for section, field in ((config, 'compile_cache'), (config.data, 'cache')):
+    if not cache_folders.is_usable(section[field]):
+      section[field] = ''
+  return config
+
+
+def read_file(workdir: pathlib.Path) -> dict | None:
+  """What config.json holds; None if it cannot be read."""
+  try:
+    return json.loads((workdir / 'config.json').read_text())['config']
+  except (OSError, ValueError, KeyError):
+    return None
