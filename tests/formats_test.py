@@ -207,6 +207,19 @@ def test_broken_files_are_named_in_one_line(tmp_path):
     assert str(scan.paths[0]) in message and '\n' not in message.strip()
 
 
+@pytest.mark.parametrize('index', [None, 0])
+def test_a_compressed_file_with_one_wrong_byte_is_damaged(tmp_path, index):
+  """Also where reading ends before the checksum, as of the first of two."""
+  path = tmp_path / 'x.nii.gz'
+  shape = (20, 20, 20) if index is None else (20, 20, 20, 2)
+  nib.save(nib.Nifti1Image(values(np.int16, shape), np.eye(4)), path)
+  content = bytearray(path.read_bytes())
+  content[-6] ^= 1  # of the checksum
+  path.write_bytes(content)
+  with pytest.raises(errors.UserError, match='x.nii.gz cannot be read: CRC'):
+    read(path, index=index)
+
+
 def test_a_target_that_nothing_can_write_is_refused(tmp_path):
   for name in ('x.txt', 'x.mhd', 'x.nhdr'):
     with pytest.raises(errors.UserError, match=r'cannot write \.'):
