@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import json
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ def plan_jobs(
     UserError: if `target` cannot hold it, or would replace a source.
   """
   root, target = pathlib.Path(source), pathlib.Path(target)
-  if root.is_dir() and root.resolve() in target.resolve().parents:
+  if root.is_dir() and _real(root) in _real(target).parents:
     raise errors.UserError(
       f'--target={target} is inside --source; name a place outside of it'
     )
@@ -73,19 +74,17 @@ def plan_jobs(
     )
   named = single or (len(found) == 1 and found[0].module == 'dicom')
   jobs = [Job(found[0], target)] if named else _mirror(found, target)
-  sources = {path.resolve() for scan in found for path in scan.paths}
+  sources = {_real(path) for scan in found for path in scan.paths}
   folders = {path.parent for path in sources}
   for job in jobs:
-    outputs = {
-      path.resolve() for path in (job.target, job.sidecar, job.preview)
-    }
+    outputs = {_real(path) for path in (job.target, job.sidecar, job.preview)}
     if outputs & (sources | folders):  # a DICOM series is a folder
       raise errors.UserError(
         f'{job.target} would replace a scan of --source; name another --target'
       )
     # Beside a scan only under a name that somebody has chosen: as x.png beside
     # x.jpg, the next training would take it for a scan.
-    if job.target.resolve().parent in folders and (
+    if _real(job.target).parent in folders and (
       not named or formats.stem_of(job.target.name) in _stems(job.scan)
     ):
       raise errors.UserError(
@@ -93,6 +92,11 @@ def plan_jobs(
         'name; name another --target'
       )
   return jobs
+
+
+def _real(path):
+  # Not `resolve`, which raises at a link that leads to itself.
+  return pathlib.Path(os.path.realpath(path))
 
 
 def _stems(scan):

@@ -84,7 +84,7 @@ def find_known(found: Sequence[formats.Scan], people: Mapping) -> list[str]:
 def _hash(scan, salt):
   marks = scans.tell_apart(scan)
   if scan.is_picture:  # of which there are thousands
-    marks -= {str(path.resolve()) for path in scan.paths}
+    marks -= {os.path.realpath(path) for path in scan.paths}
   salts = () if salt is None else (salt,)
   return {cache.hash_text(*salts, mark)[:16] for mark in marks}
 

@@ -368,6 +368,15 @@ def test_a_series_among_other_scans_gets_its_own_folder(
   assert (tmp_path / 'out/anna/x.nii').exists()
 
 
+def test_links_that_lead_to_themselves_fail_alone(trained, head, tmp_path):
+  for name in ('loop.nii', 'loop', 'loop.png', 'loop.npy'):
+    (head.parent / name).symlink_to(head.parent / name)
+  (head.parent / 'round').symlink_to(head.parent)
+  with pytest.raises(errors.Incomplete, match='3 of 4 scans could.*loop'):
+    run(trained, head.parent, tmp_path / 'out')
+  assert (tmp_path / 'out' / head.name).exists()
+
+
 def test_scans_with_odd_geometry_fail_alone(trained, head, tmp_path):
   good = nib.load(head)
   nib.save(good, head.parent / 'flat.nii')

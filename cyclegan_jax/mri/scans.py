@@ -113,9 +113,9 @@ def tell_apart(scan: formats.Scan) -> set[str]:
   Names that could be anybody's, such as numbers, do not count; the place of a
   patient's own folder, or of the files, does.
   """
-  marks = {str(path.resolve()) for path in scan.paths}
+  marks = {os.path.realpath(path) for path in scan.paths}
   if scan.home:
-    marks.add(str(scan.home.resolve()))
+    marks.add(os.path.realpath(scan.home))
   if is_person(scan.patient):
     marks.add(scan.patient)
   return marks
