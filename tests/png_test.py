@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -77,6 +80,17 @@ def test_no_image_and_a_broken_one_are_told_apart(tmp_path):
   path = save(tmp_path / 'b.png', gradient(np.uint8, 255))
   path.write_bytes(path.read_bytes()[:-60])
   with pytest.raises(png.CorruptImageError, match=r'b\.png'):
+    png.read(path)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_in_words(tmp_path):
+  """By what its header says, before anything is made of it."""
+  path = save(tmp_path / 'x.png', gradient(np.uint8, 255))
+  content = bytearray(path.read_bytes())
+  content[16:24] = struct.pack('>II', 30000, 30000)
+  content[29:33] = struct.pack('>I', zlib.crc32(content[12:29]))
+  path.write_bytes(content)
+  with pytest.raises(errors.UserError, match='x.png says that it has more tha'):
     png.read(path)
 
 

@@ -43,6 +43,12 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     raise errors.UserError(
       f'{path} is not a PNG, JPEG or TIFF image; move it out of the folder'
     ) from None
+  except Image.DecompressionBombError:
+    most = 2 * Image.MAX_IMAGE_PIXELS
+    raise errors.UserError(
+      f'{path} says that it has more than {most:,} pixels, which no slice has; '
+      'save it smaller or move it out of the folder'
+    ) from None
   except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
     raise CorruptImageError(f'{path}: {error}') from error
   if len({page.shape for page in pages}) > 1:
