@@ -287,11 +287,18 @@ def test_compiled_programs_are_kept_for_the_next_start(launch, tmp_path):
       kept=False,
     )
     assert result.returncode == 0, result.stderr
-    return set(folder.rglob('*')) if folder.exists() else set()
+    return {path.name for path in folder.rglob('*')}
+
+  def program(name):
+    return name.partition('-')[0]
 
   folder = tmp_path / 'compiled'
   assert not start('off', '--config.compile_cache=off')
   here = f'--config.compile_cache={folder}'
   kept = start('first', here)
   assert len(kept) >= 3, 'the state, the step and the pictures'
-  assert start('second', here) == kept
+  # What took 0.1 s to compile is kept: on a busy machine, now and then, also a
+  # program that was quicker at the first start.
+  programs = {program(name) for name in kept}
+  again = {n for n in start('second', here) if program(n) in programs}
+  assert again == kept
