@@ -1,8 +1,8 @@
 """What stands beside a recipe on the same slices: reference, and ceiling.
 
-  python benchmarks/beside.py --kind=torch --config=configs/t1t2_resnet.py \
+  python -m benchmarks.beside --kind=torch --config=configs/t1t2_resnet.py \
       --config.data.train_a=DIR ... --config.max_steps=1000
-  python benchmarks/beside.py --kind=supervised \
+  python -m benchmarks.beside --kind=supervised \
       --config=configs/t1t2_best.py --config.data.train_a=DIR ...
 
 `torch`: the CycleGAN of junyanz/pytorch-CycleGAN-and-pix2pix as written in
@@ -23,16 +23,12 @@ line every --config.evaluate_every_steps.
 import dataclasses
 import functools
 import json
-import pathlib
-import sys
 import time
 
 from absl import app
 from absl import flags
 from ml_collections import config_flags
 import numpy as np
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import turns
 

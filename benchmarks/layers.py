@@ -1,20 +1,15 @@
 """Every form of every convolution of a network: what `choose_form` goes by.
 
-  python benchmarks/layers.py
-  python benchmarks/layers.py --only=resnet:128:64:1
+  python -m benchmarks.layers
+  python -m benchmarks.layers --only=resnet:128:64:1
 
 For every layer shape of the case NETWORK:SIZE:FEATURES:BATCH and each of its
 three maps: milliseconds of each form, the best of some runs, the one that the
 rule chooses marked with *. First all forms must agree.
 """
 
-import pathlib
-import sys
-
 from absl import app
 from absl import flags
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import cases
 from benchmarks import turns

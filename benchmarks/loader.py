@@ -1,7 +1,7 @@
 """What the loader can feed, and that its memory stays flat.
 
-  python benchmarks/loader.py
-  python benchmarks/loader.py --draws=100000
+  python -m benchmarks.loader
+  python -m benchmarks.loader --draws=100000
 
 Writes pictures of 256 x 256 to a temporary folder, opens them as training does,
 slice cache and all, and draws batches of both domains as fast as they come.
@@ -9,7 +9,6 @@ slice cache and all, and draws batches of both domains as fast as they come.
 
 import pathlib
 import resource
-import sys
 import tempfile
 import time
 
@@ -17,8 +16,6 @@ from absl import app
 from absl import flags
 import numpy as np
 from PIL import Image
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import turns
 

@@ -1,6 +1,6 @@
 """What the host spends on a step: the training loop around empty networks.
 
-  python benchmarks/loop.py
+  python -m benchmarks.loop
 
 Placing the batch on the device, dispatch of the compiled step and the logbook,
 as train.py has them, with networks of one parameter each: what is left is
@@ -15,14 +15,11 @@ import functools
 import itertools
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 
 from absl import app
 from absl import flags
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import loader
 from benchmarks import turns

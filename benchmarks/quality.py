@@ -1,6 +1,6 @@
 """Which recipe translates best, on scans of people it has not seen.
 
-  python benchmarks/quality.py --train_a=DIR --train_b=DIR \
+  python -m benchmarks.quality --train_a=DIR --train_b=DIR \
       --test_a=DIR --test_b=DIR --epochs=10 --set=image_size=128
 
 Every recipe is trained by the real command line for the same number of epochs,
@@ -27,8 +27,6 @@ from absl import flags
 from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import turns
 from cyclegan_jax import scores as scores_lib

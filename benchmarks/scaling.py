@@ -1,7 +1,7 @@
 """What a step asks of each of 1, 8 and 64 devices, and of the network.
 
-  python benchmarks/scaling.py
-  python benchmarks/scaling.py --only=resnet:256:64:1 --devices=8
+  python -m benchmarks.scaling
+  python -m benchmarks.scaling --only=resnet:256:64:1 --devices=8
 
 Compiles the data-parallel step of a case NETWORK:SIZE:FEATURES:BATCH, the batch
 being that of one device, for so many virtual CPU devices, and counts in the
@@ -19,8 +19,6 @@ import sys
 from absl import app
 from absl import flags
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-
 from benchmarks import cases
 from benchmarks import turns
 
@@ -29,6 +27,7 @@ _ONLY = flags.DEFINE_string(
 )
 _DEVICES = flags.DEFINE_multi_integer('devices', [1, 8, 64], 'How many.')
 _ROW = flags.DEFINE_bool('row', False, 'Print one row of numbers as JSON.')
+_ROOT = pathlib.Path(__file__).parent.parent
 _BYTES = {'f32': 4, 'bf16': 2, 's32': 4, 'u32': 4, 'pred': 1}
 
 
@@ -94,9 +93,10 @@ def main(argv):
     virtual = f'--xla_force_host_platform_device_count={devices}'
     result = subprocess.run(
       [
-        *(sys.executable, __file__, '--row', f'--only={_ONLY.value}'),
-        f'--devices={devices}',
+        *(sys.executable, '-m', 'benchmarks.scaling', '--row'),
+        *(f'--only={_ONLY.value}', f'--devices={devices}'),
       ],
+      cwd=_ROOT,
       env=os.environ | {'XLA_FLAGS': virtual, 'JAX_PLATFORMS': 'cpu'},
       stdout=subprocess.PIPE,
       text=True,

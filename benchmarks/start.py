@@ -1,7 +1,7 @@
 """How soon a training run reaches its first step, at first and ever after.
 
-  python benchmarks/start.py
-  python benchmarks/start.py --config=configs/t1t2.py --size=128
+  python -m benchmarks.start
+  python -m benchmarks.start --config=configs/t1t2.py --size=128
 
 The real command line, twice, with a compilation cache of its own: the first
 start compiles, the second finds everything. Seconds from the command to the
@@ -17,8 +17,6 @@ import time
 
 from absl import app
 from absl import flags
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import turns
 

@@ -1,8 +1,8 @@
 """The step: its speed against plain flax, its work, its memory.
 
-  python benchmarks/step.py
-  python benchmarks/step.py --only=unet:256:64:1 --turns=3
-  python benchmarks/step.py --only=unet:256:64:4 --turns=0
+  python -m benchmarks.step
+  python -m benchmarks.step --only=unet:256:64:1 --turns=3
+  python -m benchmarks.step --only=unet:256:64:4 --turns=0
 
 For every case NETWORK:SIZE:FEATURES:BATCH three tables.
 
@@ -19,13 +19,9 @@ for it, and what XLA counts of operations then.
 """
 
 import functools
-import pathlib
-import sys
 
 from absl import app
 from absl import flags
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import cases
 from benchmarks import turns

@@ -1,8 +1,8 @@
 """Our training step and our translation against PyTorch's.
 
   pip install -r benchmarks/requirements.txt
-  python benchmarks/versus_torch.py
-  python benchmarks/versus_torch.py --only=unet:128:1 --json=rows.json
+  python -m benchmarks.versus_torch
+  python -m benchmarks.versus_torch --only=unet:128:1 --json=rows.json
 
 A case is NETWORK:SIZE:BATCH. `unet` and `resnet` (nine blocks) are whole steps:
 six generator passes, the discriminators, all gradients, Adam; the losses and
@@ -21,15 +21,11 @@ are faster. Memory is the peak resident set of each process.
 import functools
 import json
 import math
-import pathlib
-import sys
 import zlib
 
 from absl import app
 from absl import flags
 import numpy as np
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from benchmarks import turns
 
