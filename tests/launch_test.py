@@ -52,6 +52,7 @@ def finished(launch, tmp_path_factory):
   return workdir, launch(_SMOKE, f'--workdir={workdir}')
 
 
+@pytest.mark.portable
 def test_one_line_trains_on_simulated_heads(finished):
   workdir, result = finished
   assert result.returncode == 0, result.stderr
@@ -265,6 +266,7 @@ def test_batch_3_does_not_divide_over_2_devices(launch, tmp_path):
   assert 'batch_size 3 does not divide over 2 devices' in line
 
 
+@pytest.mark.portable
 def test_two_devices_train(launch, tmp_path):
   result = launch(
     _SMOKE,

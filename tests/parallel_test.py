@@ -62,6 +62,7 @@ def four_devices(request):
   return state, metrics
 
 
+@pytest.mark.portable
 def test_four_devices_equal_one(one_device, four_devices):
   (state_1, metrics_1), (state_4, metrics_4) = one_device, four_devices
   chex.assert_trees_all_close(

@@ -67,6 +67,7 @@ def read_lines(workdir):
   return lines
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize('stop', [3, 4])
 def test_resumed_equals_uninterrupted(config, uninterrupted, tmp_path, stop):
   """Parameters, moments, pools, data order and metrics, to the last bit."""

@@ -47,6 +47,7 @@ def head(tmp_path, make_head, save_nifti):
   return save_nifti(tmp_path / 'scans' / 'anna_T1.nii.gz', voxels, affine)
 
 
+@pytest.mark.portable
 def test_a_nifti_file_keeps_its_grid_and_says_what_it_is(
   trained, head, tmp_path
 ):
