@@ -42,7 +42,7 @@ def main(argv):
     raise app.UsageError(f'stray word {argv[1]!r}')
   from cyclegan_jax import build
   from cyclegan_jax import host
-  from cyclegan_jax import validation
+  from cyclegan_jax import monitor
 
   host.tune()
   config = _CONFIG.value
@@ -64,7 +64,7 @@ def main(argv):
     seconds += time.perf_counter() - begin
     done = step + 1
     if done == num_steps or done % config.evaluate_every_steps == 0:
-      scores = validation.validate(None, data.pairs, translate)
+      scores = monitor.validate(data.pairs, translate)
       line = {'step': done, 'seconds': seconds} | scores
       print(
         json.dumps({name: round(each, 3) for name, each in line.items()}),
@@ -114,8 +114,7 @@ def ready_torch(config, data, schedule):
       optimizer.param_groups[0]['lr'] = float(schedule(number))
     step()
 
-  def translate(state, batch):
-    del state
+  def translate(batch):
     with torch.inference_mode():
       return {
         fake: networks[name](to_torch(batch[source])).numpy()[:, 0, ..., None]
@@ -145,20 +144,24 @@ def ready_supervised(config, data, schedule):
 
   from cyclegan_jax import build
   from cyclegan_jax import losses
-  from cyclegan_jax import state as state_lib
   from cyclegan_jax import steps
 
   modules = build.networks(config)
   state = jax.jit(build.create_state(config, modules, schedule))()
   if config.generator.get('contrast_map'):
     from cyclegan_jax import prior
+    from cyclegan_jax.mri import slices
 
+    images = {
+      domain: (slices.load_spread(each, prior.count_slices(each.size)) + 1) / 2
+      for domain, each in data.train.items()
+    }
     maps = prior.fit_maps(
-      data.train,
+      images,
       dict(zip('ab', config.domains, strict=True)),
       deviation=build.surroundings(config),
     )
-    state = state_lib.start_from_maps(state, maps)
+    state = prior.put(state, maps)
   names = set.intersection(
     *({one.name for one in each.slices} for each in data.train.values())
   )
@@ -210,8 +213,7 @@ def ready_supervised(config, data, schedule):
     }
     holder.append(jax.block_until_ready(learn(holder.pop(), batch)))
 
-  def translate(state, batch):
-    del state
+  def translate(batch):
     return compiled(holder[0], batch)
 
   return update, translate

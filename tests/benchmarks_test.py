@@ -1,5 +1,7 @@
 """The benchmarks start: `python -m benchmarks.NAME`, as the docs tell."""
 
+import ast
+import importlib.util
 import pathlib
 import re
 import subprocess
@@ -25,6 +27,17 @@ def test_a_benchmark_tells_its_flags(name):
     check=False,
   )
   assert f'python -m benchmarks.{name}' in result.stdout, result.stderr
+
+
+def test_benchmarks_import_what_there_is():
+  """Also inside functions, which only the processes that measure enter."""
+  for path in (_ROOT / 'benchmarks').glob('*.py'):
+    for node in ast.walk(ast.parse(path.read_text())):
+      module = getattr(node, 'module', None) or ''
+      if module.split('.')[0] in ('cyclegan_jax', 'benchmarks'):
+        for alias in node.names:
+          name = f'{module}.{alias.name}'
+          assert importlib.util.find_spec(name), f'{path.name}: {name}'
 
 
 def test_docs_name_benchmarks_that_exist():
