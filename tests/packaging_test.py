@@ -1,6 +1,10 @@
-"""What pip is told: every dependency once as a range, once as a pin."""
+"""What pip is told: every dependency once as a range, once as a pin.
+
+And pre-commit: the same ruff.
+"""
 
 import pathlib
+import re
 import tomllib
 
 from packaging import requirements
@@ -38,3 +42,10 @@ def test_pins_are_the_dependencies_and_lie_in_their_ranges(python):
   assert sorted(name for name, _ in pins) == sorted(ranges)
   for name, version in pins:
     assert version in ranges[name], (name, version)
+
+
+def test_pre_commit_runs_the_ruff_of_the_tests():
+  hooks = (_ROOT / '.pre-commit-config.yaml').read_text()
+  pins = (_ROOT / 'requirements-dev.txt').read_text()
+  (rev,) = re.findall(r'ruff-pre-commit\n\s+rev: v([\d.]+)', hooks)
+  assert f'ruff=={rev}\n' in pins
