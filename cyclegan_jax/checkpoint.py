@@ -6,6 +6,7 @@ for a name is complete.
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import pathlib
 from typing import Any
 
@@ -69,9 +70,14 @@ def forget_after(manager: ocp.CheckpointManager, step: int):
 
 
 def restore_meta(manager: ocp.CheckpointManager) -> dict:
-  """The `meta` of the newest checkpoint."""
+  """The `meta` of the newest checkpoint.
+
+  Raises:
+    UserError: if it is damaged.
+  """
   args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-  return manager.restore(manager.latest_step(), args=args)['meta']
+  with _naming_damage(_newest(manager)):
+    return manager.restore(manager.latest_step(), args=args)['meta']
 
 
 def restore(
@@ -86,7 +92,7 @@ def restore(
       for the trees alone.
 
   Raises:
-    ValueError: if the checkpoint holds others.
+    UserError: if it is damaged or holds others.
   """
   wanted = {
     name: ocp.args.StandardRestore(
@@ -96,9 +102,10 @@ def restore(
   }
   if batches is not None:
     wanted['batches'] = grain_checkpoint.CheckpointRestore(batches)
-  items = manager.restore(
-    manager.latest_step(), args=ocp.args.Composite(**wanted)
-  )
+  with _naming_damage(_newest(manager)):
+    items = manager.restore(
+      manager.latest_step(), args=ocp.args.Composite(**wanted)
+    )
   return {name: items[name] for name in like}
 
 
@@ -122,8 +129,15 @@ def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
 
 
 def read_meta(path: pathlib.Path) -> dict:
-  """The `meta` of the checkpoint in a folder."""
-  with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+  """The `meta` of the checkpoint in a folder.
+
+  Raises:
+    UserError: if it is damaged.
+  """
+  with (
+    _naming_damage(path),
+    ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer,
+  ):
     return checkpointer.restore(path / 'meta')
 
 
@@ -134,10 +148,13 @@ def restore_params(path: pathlib.Path, names: Sequence[str], like):
     path: of the checkpoint, written on any number of devices.
     names: of trees that have parameters; of the first that is there.
     like: a tree of shapes and types.
+
+  Raises:
+    UserError: if it is damaged.
   """
   host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
   item = next(path / name for name in names if (path / name).exists())
-  with ocp.PyTreeCheckpointer() as checkpointer:
+  with _naming_damage(path), ocp.PyTreeCheckpointer() as checkpointer:
     restored = checkpointer.restore(
       item,
       args=ocp.args.PyTreeRestore(
@@ -147,3 +164,26 @@ def restore_params(path: pathlib.Path, names: Sequence[str], like):
       ),
     )
   return restored['params']
+
+
+@contextlib.contextmanager
+def _naming_damage(path):
+  """What cannot be read inside is told as damage of this checkpoint."""
+  try:
+    yield
+  except (ValueError, OSError, KeyError) as error:  # of many lines
+    older = [
+      each.name
+      for each in files.list_numbered(path.parent)
+      if int(each.name) < int(path.name)
+    ]
+    advice = 'and there is no older one: train again'
+    if older:
+      advice = f'move it away, and the one of step {older[-1]} is used'
+    raise errors.UserError(
+      f'checkpoint {path} is damaged, or of other networks; {advice}'
+    ) from error
+
+
+def _newest(manager):
+  return pathlib.Path(manager.directory, str(manager.latest_step()))
