@@ -43,6 +43,7 @@ def main(argv):
   from cyclegan_jax import build
   from cyclegan_jax import host
   from cyclegan_jax import monitor
+  from cyclegan_jax import run
 
   host.tune()
   config = _CONFIG.value
@@ -50,20 +51,17 @@ def main(argv):
   data = build.open_data(config)
   if not data.pairs:
     raise app.UsageError('name pairs: --config.data.test_a=DIR and test_b')
-  images = max(map(len, data.train.values()))
-  steps_per_epoch = -(-images // config.batch_size)
-  num_steps = config.num_epochs * steps_per_epoch
-  num_steps = min(num_steps, config.max_steps or num_steps)
-  schedule = build.schedule(config, steps_per_epoch=steps_per_epoch)
+  plan = run.make_plan(config, data)
+  schedule = build.schedule(config, steps_per_epoch=plan.steps_per_epoch)
   ready = {'torch': ready_torch, 'supervised': ready_supervised}[_KIND.value]
   update, translate = ready(config, data, schedule)
   seconds = 0.0
-  for step in range(num_steps):
+  for step in range(plan.num_steps):
     begin = time.perf_counter()
     update(step)
     seconds += time.perf_counter() - begin
     done = step + 1
-    if done == num_steps or done % config.evaluate_every_steps == 0:
+    if done == plan.num_steps or done % config.evaluate_every_steps == 0:
       scores = monitor.validate(data.pairs, translate)
       line = {'step': done, 'seconds': seconds} | scores
       print(
@@ -77,7 +75,7 @@ def ready_torch(config, data, schedule):
   import torch
 
   from benchmarks import torch_cyclegan
-  from cyclegan_jax import data as data_lib
+  from cyclegan_jax import build
 
   torch.set_num_threads(turns.threads())
   torch.manual_seed(config.seed)
@@ -94,16 +92,7 @@ def ready_torch(config, data, schedule):
   if weights.pop('kind') != 'lsgan' or config.discriminator.layers != 3:
     raise app.UsageError('torch: least squares and three layers only')
   step = torch_cyclegan.Step(networks, None, **weights)
-  batches = iter(
-    data_lib.train_batches(
-      data.train['a'],
-      data.train['b'],
-      image_size=config.image_size,
-      batch_size=config.batch_size,
-      seed=config.seed,
-      threads=config.data.threads,
-    )
-  )
+  batches = build.train_batches(config, data)
 
   def to_torch(images):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
@@ -144,24 +133,12 @@ def ready_supervised(config, data, schedule):
 
   from cyclegan_jax import build
   from cyclegan_jax import losses
+  from cyclegan_jax import run
   from cyclegan_jax import steps
 
   modules = build.networks(config)
   state = jax.jit(build.create_state(config, modules, schedule))()
-  if config.generator.get('contrast_map'):
-    from cyclegan_jax import prior
-    from cyclegan_jax.mri import slices
-
-    images = {
-      domain: (slices.load_spread(each, prior.count_slices(each.size)) + 1) / 2
-      for domain, each in data.train.items()
-    }
-    maps = prior.fit_maps(
-      images,
-      dict(zip('ab', config.domains, strict=True)),
-      deviation=build.surroundings(config),
-    )
-    state = prior.put(state, maps)
+  state = run.fit_start(config, data, state)
   names = set.intersection(
     *({one.name for one in each.slices} for each in data.train.values())
   )

@@ -69,7 +69,7 @@ def evaluate(
     f'{len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
   )
   if pairs:
-    jobs = _group([{'a': a, 'b': b} for a, b in pairs])
+    jobs = _group([dict(zip('ab', pair, strict=True)) for pair in pairs])
   else:
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
@@ -86,14 +86,10 @@ def evaluate(
       subject = _load(job, translators, volume, batch_size, not pairs, task)
       records, notes = _score(subject, meta, paired=bool(pairs))
     except (errors.UserError, ValueError) as error:
-      name = next(iter(job.values()))[0].place
-      line = str(error) if name in str(error) else f'{name}: {error}'
-      found.failed.append(line)
-      screen.say(f'{task}: failed: {line}')
+      found.fail(task, next(iter(job.values()))[0].place, error)
       continue
     found.records += records
-    for note in notes:
-      found.note(note)
+    found.note(*notes)
     screen.say(f'{task}: {subject.name}')
     for direction, rows in found.rows.items():
       if pairs and len(rows) < _DRAWN:
@@ -127,10 +123,17 @@ class _Found:
   notes: list[str] = dataclasses.field(default_factory=list)
   failed: list[str] = dataclasses.field(default_factory=list)
 
-  def note(self, words: str):
-    """Keeps a note, and says it at once."""
-    self.notes.append(words)
-    screen.say(f'warning: {words}')
+  def fail(self, task: str, place: str, error: Exception):
+    """Keeps why something cannot be scored, and says it at once."""
+    line = str(error) if place in str(error) else f'{place}: {error}'
+    self.failed.append(line)
+    screen.say(f'{task}: failed: {line}')
+
+  def note(self, *notes: str):
+    """Keeps notes, and says them at once."""
+    self.notes += notes
+    for words in notes:
+      screen.say(f'warning: {words}')
 
 
 def _write(workdir, meta, translators, found, *, paired):

@@ -18,11 +18,11 @@ import tqdm
 
 from cyclegan_jax import files
 from cyclegan_jax import pace
+from cyclegan_jax import rewind
 from cyclegan_jax import screen
 
 _WON = 0.05  # a discriminator's loss; at equilibrium 0.25, with bce 0.69
 _WON_STEPS = 500
-_SAMPLE = 'samples/step_{}.png'
 TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
 
 
@@ -72,8 +72,8 @@ class Logbook:
     self._sums = sums or {'window': {}, 'epoch': {}}
     self._pending = []
     self._step = start
-    self._lines = _open_lines(workdir / 'metrics.jsonl', start)
-    _forget_samples(workdir, start)
+    self._lines = rewind.open_lines(workdir / 'metrics.jsonl', start)
+    rewind.forget_samples(workdir, start)
     self._board = tensorboardX.SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=start + 1
     )
@@ -111,7 +111,7 @@ class Logbook:
 
   def images(self, step: int, picture: Image.Image):
     """Saves a sample grid as `samples/step_<step>.png` and to TensorBoard."""
-    path = self._workdir / _SAMPLE.format(f'{step:07d}')
+    path = self._workdir / rewind.SAMPLE.format(f'{step:07d}')
     with files.replace_file(path) as partial:
       picture.save(partial, format='PNG')
     self._board.add_image(
@@ -246,34 +246,6 @@ class Logbook:
     self._lines.flush()
     for name, value in values.items():
       self._board.add_scalar(f'{kind}/{name}', value, step)
-
-
-def _open_lines(path: pathlib.Path, start: int):
-  """Opens metrics.jsonl to go on after step `start`.
-
-  Lines of steps that a kill has undone are dropped, as are those written only
-  because the run ended where it now goes on.
-  """
-  kept = []
-  if path.exists() and start:
-    for text in path.read_text().splitlines():
-      try:
-        line = json.loads(text)
-      except json.JSONDecodeError:  # half a line: the run was killed here
-        continue
-      if line['step'] <= start and not line.get('final'):
-        kept.append(text + '\n')
-  with files.replace_file(path) as partial:
-    partial.write_text(''.join(kept))
-  return path.open('a')
-
-
-def _forget_samples(workdir: pathlib.Path, start: int):
-  """Removes the sample grids of steps after `start`."""
-  for path in workdir.glob(_SAMPLE.format('*')):
-    step = path.stem.removeprefix('step_')
-    if step.isdigit() and int(step) > start:
-      path.unlink()
 
 
 def _take_averages(sums):

@@ -65,25 +65,8 @@ def load_volumes(
   Raises:
     UserError: naming the file and what is wrong with it.
   """
-  read, scalings, notes = {}, {}, []
-  for domain, scan in scans.items():
-    translator = translators['ab' if domain == 'a' else 'ba']
-    settings = translator.settings[0]
-    if volume is not None:
-      settings = settings._replace(index=volume)
-    read[domain], scalings[domain] = inference.read_scaled(
-      scan, translator, settings
-    )
-    notes += [f'{scan.place}: {note}' for note in read[domain].notes]
-  grid = read.get('a', read.get('b'))
-  if len(read) == 2 and not _share_grid(read['a'], read['b']):
-    voxels = registration.resample_like(read['b'], grid)
-    notes.append(
-      f'{scans["b"].place} lies on another grid than {scans["a"].place}: '
-      'resampled to it'
-    )
-    read['b'] = dataclasses.replace(grid, voxels=voxels)
-
+  read, scalings, notes = _read_on_one_grid(scans, translators, volume)
+  grid = next(iter(read.values()))
   plane = translators['ab'].settings[0].planes[0]
   images, masks = {}, {}
   for domain, each in read.items():
@@ -207,6 +190,28 @@ def check_offset(subject: Subject) -> list[str]:
     f'the second scan of {subject.name} is shifted by '
     f'{np.linalg.norm(offset):.1f} {unit}: PSNR and SSIM are not meaningful'
   ]
+
+
+def _read_on_one_grid(scans, translators, index):
+  """Volumes and scalings by domain, and notes; the grid is the first one's."""
+  read, scalings, notes = {}, {}, []
+  for domain, scan in sorted(scans.items()):
+    translator = translators['ab' if domain == 'a' else 'ba']
+    settings = translator.settings[0]
+    if index is not None:
+      settings = settings._replace(index=index)
+    read[domain], scalings[domain] = inference.read_scaled(
+      scan, translator, settings
+    )
+    notes += [f'{scan.place}: {note}' for note in read[domain].notes]
+  if len(read) == 2 and not _share_grid(read['a'], read['b']):
+    voxels = registration.resample_like(read['b'], read['a'])
+    notes.append(
+      f'{scans["b"].place} lies on another grid than {scans["a"].place}: '
+      'resampled to it'
+    )
+    read['b'] = dataclasses.replace(read['a'], voxels=voxels)
+  return read, scalings, notes
 
 
 def _read_canvas(scan, translator):

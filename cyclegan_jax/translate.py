@@ -1,5 +1,7 @@
 """Translation: scans in, synthetic scans with the same geometry out."""
 
+import functools
+
 import numpy as np
 
 from cyclegan_jax import checkpoint as checkpoint_lib
@@ -76,21 +78,32 @@ def translate(
       '--overwrite replaces them'
     )
 
+  translate_scan = functools.partial(
+    _translate_scan,
+    model=model,
+    settings=settings,
+    voxel_type=voxel_type,
+    batch_size=batch_size,
+    preview=preview,
+  )
+  failed = _translate_all(todo, translate_scan, alone=len(jobs) == 1)
+  if failed:
+    raise errors.Incomplete(
+      f'{len(failed)} of {len(todo)} scans could not be translated, the others '
+      f'are done; the first: {failed[0]}'
+    )
+
+
+def _translate_all(todo, translate_scan, *, alone):
+  """Goes through jobs, and returns what failed, a line each."""
   failed = []
   for done, job in enumerate(todo, 1):
     count = f'{done} of {len(todo)}: ' if len(todo) > 1 else ''
+    report = screen.report_progress(f'{count}{job.scan.name}')
     try:
-      _translate_scan(
-        job,
-        model,
-        settings,
-        voxel_type=voxel_type,
-        batch_size=batch_size,
-        preview=preview,
-        report=screen.report_progress(f'{count}{job.scan.name}'),
-      )
+      translate_scan(job, report=report)
     except Exception as error:
-      if len(jobs) == 1:
+      if alone:
         raise
       # Whatever is wrong with one scan, the others are not to suffer.
       known = isinstance(error, errors.UserError)
@@ -99,15 +112,11 @@ def translate(
       screen.say(f'{count}failed: {line}')
     else:
       screen.say(f'{count}{job.target}')
-  if failed:
-    raise errors.Incomplete(
-      f'{len(failed)} of {len(todo)} scans could not be translated, the others '
-      f'are done; the first: {failed[0]}'
-    )
+  return failed
 
 
 def _translate_scan(
-  job, model, settings, *, voxel_type, batch_size, preview, report
+  job, *, model, settings, voxel_type, batch_size, preview, report
 ):
   scan = job.scan
   volume, scaling = inference.read_scaled(scan, model, settings)

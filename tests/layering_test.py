@@ -21,7 +21,7 @@ _LAYERS = [
   },
   {'mri.volume', 'mri.metrics', 'mri.references', 'mri.intensity'},
   {'mri.places', 'mri.head'},
-  {'mri.contrast', 'pace', 'rules'},
+  {'mri.contrast', 'pace', 'rules', 'rewind'},
   {'contrast_map'},
   {'models', 'losses', 'image_pool', 'optimizers', 'pictures'},
   {'mri.png', 'mri.nifti', 'mri.itk', 'mri.arrays', 'mri.dicom_stack'},

@@ -21,6 +21,31 @@ _QUANTILES = 101
 _TOGETHER = 64  # pictures whose air is measured at once
 
 
+def decode(
+  path: pathlib.Path,
+  scans: Sequence[formats.Scan],
+  settings: framing.SliceSettings,
+  *,
+  centers: Mapping[str, Sequence[float]] | None,
+  report: Callable[[int], None],
+) -> records.Decoded:
+  """Writes the slices of a volume, or of the pictures of a folder.
+
+  Args:
+    path: to write to: float32 [N, size, size] in [-1, 1].
+    scans: one volume, or pictures.
+    settings: of the slices.
+    centers: of a volume, see `decode_volume`.
+    report: called with how many pictures have been read.
+
+  Raises:
+    UserError: naming the file and what is wrong with it.
+  """
+  if scans[0].is_picture:
+    return decode_pictures(path, scans, settings, report)
+  return decode_volume(path, scans[0], settings, centers)
+
+
 def decode_volume(
   path: pathlib.Path,
   scan: formats.Scan,
@@ -146,40 +171,50 @@ def decode_pictures(
     return records.Decoded(notes=tuple(notes), corrupt=tuple(corrupt))
   size = settings.size
   images = np.memmap(path, np.float32, 'r+', shape=(len(slices), size, size))
-  scalings = {
-    'uint8': intensity.scale_to_white(255),
-    'uint16': intensity.scale_to_white(top or 1),
-  }
-  if floats:
-    try:
-      scalings['float32'] = intensity.fit_scaling(
-        np.concatenate(floats), settings.intensity, window=settings.window
-      )
-    except errors.UserError as error:
-      raise errors.UserError(f'{scans[0].paths[0].parent}: {error}') from None
+  try:
+    scalings = _fit_scalings(top, floats, settings)
+  except errors.UserError as error:
+    raise errors.UserError(f'{scans[0].paths[0].parent}: {error}') from None
   for image, kind in zip(images, kinds, strict=True):
     image[np.isnan(image)] = scalings[kind].background
     image[...] = intensity.to_unit(image, scalings[kind])
   images.flush()
-  shares, sample = [], []
-  for start in range(0, len(images), _TOGETHER):
-    some = images[start : start + _TOGETHER]
-    masks = head.find_heads((some + 1) / 2)
-    shares += masks.mean(axis=(1, 2)).tolist()
-    sample.append(some[masks][::7])  # enough to know a distribution by
+  shares, quantiles = _measure_heads(images)
   return records.Decoded(
     slices=tuple(
       each._replace(head=share)
       for each, share in zip(slices, shares, strict=True)
     ),
     intensities=records.Intensities(
-      scalings[kinds[0]],
-      _find_quantiles(np.concatenate(sample)),
-      pictures=True,
+      scalings[kinds[0]], quantiles, pictures=True
     ),
     notes=tuple(notes),
     corrupt=tuple(corrupt),
   )
+
+
+def _fit_scalings(top, floats, settings):
+  """Scalings of a folder's pictures by the type of their pixels."""
+  scalings = {
+    'uint8': intensity.scale_to_white(255),
+    'uint16': intensity.scale_to_white(top or 1),
+  }
+  if floats:
+    scalings['float32'] = intensity.fit_scaling(
+      np.concatenate(floats), settings.intensity, window=settings.window
+    )
+  return scalings
+
+
+def _measure_heads(images):
+  """What share of each of [N, S, S] heads fill, and their quantiles."""
+  shares, sample = [], []
+  for start in range(0, len(images), _TOGETHER):
+    some = images[start : start + _TOGETHER]
+    heads = head.find_heads((some + 1) / 2)
+    shares += heads.mean(axis=(1, 2)).tolist()
+    sample.append(some[heads][::7])  # enough to know a distribution by
+  return shares, _find_quantiles(np.concatenate(sample))
 
 
 def _find_quantiles(values):

@@ -140,30 +140,24 @@ def open_slices(
   done, total = 0, sum(len(scan.paths) for scan in scans)
   slices, known, contents, corrupt, blank = [], {}, [], [], 0
   scans = sorted(scans, key=lambda scan: (_group(scan), scan.name))
-  groups = itertools.groupby(scans, key=_group)
-  for name, group in groups:
+  for name, group in itertools.groupby(scans, key=_group):
     group = list(group)
     report(done, total)
     center = (centers or {}).get(name)
     paths = [path for scan in group for path in scan.paths]
     content = cache_lib.hash_files(cache, paths)
     # Patients and slices are named after files, so names count as content.
-    key = cache_lib.hash_text(
-      decode.VERSION,
-      settings,
-      center,
-      content,
-      [scan.name for scan in group],
-    )
+    names = [scan.name for scan in group]
+    key = cache_lib.hash_text(decode.VERSION, settings, center, content, names)
 
     def make(path, group=group, center=center, done=done):
-      if group[0].is_picture:
-        made = decode.decode_pictures(
-          path, group, settings, lambda more: report(done + more, total)
-        )
-      else:
-        made = decode.decode_volume(path, group[0], settings, center)
-      return made.to_json()
+      return decode.decode(
+        path,
+        group,
+        settings,
+        centers=center,
+        report=lambda more: report(done + more, total),
+      ).to_json()
 
     path, entry = cache_lib.fetch(cache, key, make)
     decoded = records.Decoded.from_json(entry)

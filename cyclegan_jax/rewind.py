@@ -1,0 +1,36 @@
+"""Taking a log back to the step that a run goes on from."""
+
+import json
+import pathlib
+
+from cyclegan_jax import files
+
+SAMPLE = 'samples/step_{}.png'
+
+
+def open_lines(path: pathlib.Path, start: int):
+  """Opens metrics.jsonl to go on after step `start`.
+
+  Lines of steps that a kill has undone are dropped, as are those written only
+  because the run ended where it now goes on.
+  """
+  kept = []
+  if path.exists() and start:
+    for text in path.read_text().splitlines():
+      try:
+        line = json.loads(text)
+      except json.JSONDecodeError:  # half a line: the run was killed here
+        continue
+      if line['step'] <= start and not line.get('final'):
+        kept.append(text + '\n')
+  with files.replace_file(path) as partial:
+    partial.write_text(''.join(kept))
+  return path.open('a')
+
+
+def forget_samples(workdir: pathlib.Path, start: int):
+  """Removes the sample grids of steps after `start`."""
+  for path in workdir.glob(SAMPLE.format('*')):
+    step = path.stem.removeprefix('step_')
+    if step.isdigit() and int(step) > start:
+      path.unlink()
