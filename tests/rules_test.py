@@ -18,6 +18,7 @@ from cyclegan_jax import rules
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume
 
+_CONFIGS = pathlib.Path(default.__file__).parent
 # Whatever they are: paths, and truth values, which have a type and no range.
 _FREE = {
   'compile_cache',
@@ -57,6 +58,14 @@ def test_rules_are_in_the_order_of_the_defaults():
     if not name.startswith('generator.')
   ]
   assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+  'name', sorted(path.stem for path in _CONFIGS.glob('[!_]*.py'))
+)
+def test_every_recipe_keeps_to_the_rules(name):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  rules.check_values(checks.flatten(config.to_dict()))
 
 
 def test_a_number_must_be_one(unet):
