@@ -28,8 +28,8 @@ def make_step(case: str, *, dtype=None, ema_decay=0.0, pool_size=0, **options):
   """(step, function that makes a state, shapes of a batch) of a case."""
   import jax
   import numpy as np
+  import optax
 
-  from cyclegan_jax import optimizers
   from cyclegan_jax import state as state_lib
   from cyclegan_jax import steps
 
@@ -38,7 +38,7 @@ def make_step(case: str, *, dtype=None, ema_decay=0.0, pool_size=0, **options):
     state_lib.create_state,
     generator=generator,
     discriminator=discriminator,
-    tx=optimizers.adam(2e-4, beta1=0.5, beta2=0.999),
+    tx=optax.adam(2e-4, b1=0.5, b2=0.999),
     image_shape=(size, size, 1),
     pool_size=pool_size,
     averaged=ema_decay > 0,

@@ -27,7 +27,7 @@ _SLICES = 400
 
 def open_slices(root):
   """A training domain of random pictures."""
-  from cyclegan_jax.mri import decode
+  from cyclegan_jax.mri import framing
   from cyclegan_jax.mri import scans
   from cyclegan_jax.mri import slices
 
@@ -38,16 +38,11 @@ def open_slices(root):
     coarse = rng.integers(0, 255, (16, 16), np.uint8)
     picture = Image.fromarray(coarse).resize((_SIZE.value,) * 2, Image.BICUBIC)
     picture.save(folder / f'p{i:04d}_z1.png')
-  framing = decode.Framing(
-    size=_SIZE.value,
-    spacing=1.0,
-    planes=('axial',),
-    intensity='percentile',
-    window=(0.0, 1.0),
-    volume=None,
-  )
   return slices.open_slices(
-    str(folder), scans.find_scans(str(folder)), framing, cache=root / 'cache'
+    str(folder),
+    scans.find_scans(str(folder)),
+    framing.SliceSettings(size=_SIZE.value),
+    cache=root / 'cache',
   )
 
 

@@ -35,10 +35,10 @@ def main(argv):
   host.tune()
   from flax import linen as nn
   import jax
+  import optax
 
   from cyclegan_jax import data
   from cyclegan_jax import logbook as logbook_lib
-  from cyclegan_jax import optimizers
   from cyclegan_jax import parallel
   from cyclegan_jax import state as state_lib
   from cyclegan_jax import steps
@@ -54,7 +54,7 @@ def main(argv):
       jax.random.key(0),
       generator=Empty(),
       discriminator=Empty(),
-      tx=optimizers.adam(2e-4, beta1=0.5, beta2=0.999),
+      tx=optax.adam(2e-4, b1=0.5, b2=0.999),
       image_shape=(1, 1, 1),
       pool_size=0,
     )

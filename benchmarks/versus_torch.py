@@ -102,8 +102,8 @@ def ready_ours(case: str, features: int) -> turns.Turn:
 
   host.tune()
   import jax
+  import optax
 
-  from cyclegan_jax import optimizers
   from cyclegan_jax import state as state_lib
   from cyclegan_jax import steps
 
@@ -116,7 +116,7 @@ def ready_ours(case: str, features: int) -> turns.Turn:
     apply = apply.lower(params, batch['a']).compile()
     return lambda: _figures(np.asarray(apply(params, batch['a'])))
 
-  tx = optimizers.adam(2e-4, beta1=0.5, beta2=0.999)
+  tx = optax.adam(2e-4, b1=0.5, b2=0.999)
   modules = (generator, generator, discriminator, discriminator)
   networks = {}
   for name, module in zip(state_lib.NETWORKS, modules, strict=True):
