@@ -5,22 +5,25 @@ import functools
 
 def make_modules(case: str, dtype=None):
   """(generator, discriminator, size, batch size) of a case."""
-  from cyclegan_jax import models
+  from cyclegan_jax import discriminators
+  from cyclegan_jax import generators
 
   network, *numbers = case.split(':')
   size, features, batch_size = map(int, numbers)
   generator = {
-    'unet': lambda: models.UNet(
+    'unet': lambda: generators.UNet(
       features=features,
       levels=min(8, size.bit_length() - 1),
       dropout=0.5,
       dtype=dtype,
     ),
-    'resnet': lambda: models.ResNet(
+    'resnet': lambda: generators.ResNet(
       features=features, blocks=9 if size >= 256 else 6, dtype=dtype
     ),
   }[network]()
-  discriminator = models.PatchDiscriminator(features=features, dtype=dtype)
+  discriminator = discriminators.PatchDiscriminator(
+    features=features, dtype=dtype
+  )
   return generator, discriminator, size, batch_size
 
 

@@ -58,15 +58,16 @@ def parse(case: str) -> tuple[str, bool, int, int]:
 
 def make_modules(network, size, features):
   """Our generator and discriminator."""
-  from cyclegan_jax import models
+  from cyclegan_jax import discriminators
+  from cyclegan_jax import generators
 
   generator = {
-    'unet': lambda: models.UNet(
+    'unet': lambda: generators.UNet(
       features=features, levels=min(8, size.bit_length() - 1)
     ),
-    'resnet': lambda: models.ResNet(features=features, blocks=9),
+    'resnet': lambda: generators.ResNet(features=features, blocks=9),
   }[network]()
-  return generator, models.PatchDiscriminator(features=features)
+  return generator, discriminators.PatchDiscriminator(features=features)
 
 
 def make_param(network, path, shape):

@@ -11,8 +11,9 @@ import optax
 from cyclegan_jax import cache_folders
 from cyclegan_jax import contrast_map
 from cyclegan_jax import data as data_lib
+from cyclegan_jax import discriminators
 from cyclegan_jax import errors
-from cyclegan_jax import models
+from cyclegan_jax import generators
 from cyclegan_jax import optimizers
 from cyclegan_jax import rules
 from cyclegan_jax import sources
@@ -22,7 +23,7 @@ from cyclegan_jax import stored_config
 from cyclegan_jax.mri import contrast
 from cyclegan_jax.mri import framing
 
-GENERATORS = {'unet': models.UNet, 'resnet': models.ResNet}
+GENERATORS = {'unet': generators.UNet, 'resnet': generators.ResNet}
 
 
 def keep_compiled(config: ml_collections.ConfigDict):
@@ -193,7 +194,7 @@ def _generator(config):
         f'{config.image_size} x {config.image_size} allows no U-Net; '
         'take a multiple of 32, at best a power of two'
       )
-    models.check_sides((config.image_size,) * 2, module.halvings)
+    generators.check_sides((config.image_size,) * 2, module.halvings)
   except ValueError as error:
     raise errors.UserError(f'image_size: {error}') from None
   return module
@@ -205,7 +206,7 @@ def surroundings(config: ml_collections.ConfigDict) -> float:
 
 
 def _discriminator(config):
-  module = models.PatchDiscriminator(
+  module = discriminators.PatchDiscriminator(
     **config.discriminator, dtype=config.compute_dtype
   )
   # Every strided layer halves, the two others take one pixel each.

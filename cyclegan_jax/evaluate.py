@@ -6,18 +6,18 @@ import pathlib
 import numpy as np
 
 from cyclegan_jax import build
+from cyclegan_jax import cases
 from cyclegan_jax import checkpoint as checkpoint_lib
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import pairs as pairs_lib
 from cyclegan_jax import pictures
 from cyclegan_jax import restore
 from cyclegan_jax import scores
 from cyclegan_jax import screen
 from cyclegan_jax import stored_config
-from cyclegan_jax import subjects as subjects_lib
 from cyclegan_jax import tables
 from cyclegan_jax.mri import metrics
+from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans as scans_lib
 
 _DRAWN = 4  # rows of a picture
@@ -63,7 +63,7 @@ def evaluate(
   translators = restore.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
-  pairs = scans_lib.pair_scans(found_a, found_b)
+  pairs = patients.pair_scans(found_a, found_b)
   screen.say(
     f'checkpoint {meta.step} of {workdir}: {len(pairs)} pairs among '
     f'{len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
@@ -74,7 +74,7 @@ def evaluate(
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
   found = _Found()
-  known = pairs_lib.find_known((*found_a, *found_b), meta.people)
+  known = patients.find_known((*found_a, *found_b), meta.people)
   if known:
     found.note(
       f'{len(known)} of these patients were trained on ({known[0]}): scores '
@@ -83,17 +83,17 @@ def evaluate(
   for done, job in enumerate(jobs, 1):
     task = f'{done} of {len(jobs)}'
     try:
-      subject = _load(job, translators, volume, batch_size, not pairs, task)
-      records, notes = _score(subject, meta, paired=bool(pairs))
+      case = _load(job, translators, volume, batch_size, not pairs, task)
+      records, notes = _score(case, meta, paired=bool(pairs))
     except (errors.UserError, ValueError) as error:
       found.fail(task, next(iter(job.values()))[0].place, error)
       continue
     found.records += records
     found.note(*notes)
-    screen.say(f'{task}: {subject.name}')
+    screen.say(f'{task}: {case.name}')
     for direction, rows in found.rows.items():
       if pairs and len(rows) < _DRAWN:
-        rows += _choose_rows(subject, direction, -(-_DRAWN // len(jobs)))
+        rows += _choose_rows(case, direction, -(-_DRAWN // len(jobs)))
   if not found.records:
     raise errors.UserError(found.failed[0])
   report = _write(workdir, meta, translators, found, paired=bool(pairs))
@@ -166,18 +166,18 @@ def _write(workdir, meta, translators, found, *, paired):
   return report
 
 
-def _score(subject, meta, *, paired):
-  """Records of a subject, and what to know before believing them."""
-  if not subject.masks['both'].any():
-    raise errors.UserError(f'{subject.name}: no head to be seen in it')
-  notes = list(subject.notes)
+def _score(case, meta, *, paired):
+  """Records of a case, and what to know before believing them."""
+  if not case.masks['both'].any():
+    raise errors.UserError(f'{case.name}: no head to be seen in it')
+  notes = list(case.notes)
   quantiles = {
     domain: each.quantiles for domain, each in meta.intensities.items()
   }
   if not paired:
-    return scores.score_alone(subject, quantiles), notes
-  notes += subjects_lib.check_offset(subject)
-  return scores.score_pair(subject, quantiles), notes
+    return scores.score_alone(case, quantiles), notes
+  notes += cases.check_offset(case)
+  return scores.score_pair(case, quantiles), notes
 
 
 def _group(rows):
@@ -202,8 +202,8 @@ def _load(job, translators, volume, batch_size, cycle, task):
     report=screen.report_progress(f'{task}: {scans[0].name}'),
   )
   if scans[0].is_picture:
-    return subjects_lib.load_pictures(job, translators, **settings)
-  return subjects_lib.load_volumes(
+    return cases.load_pictures(job, translators, **settings)
+  return cases.load_volumes(
     {domain: scans[0] for domain, scans in job.items()},
     translators,
     volume=None if volume < 0 else volume,
@@ -211,24 +211,24 @@ def _load(job, translators, volume, batch_size, cycle, task):
   )
 
 
-def _choose_rows(subject, direction, count):
+def _choose_rows(case, direction, count):
   """Slices spread over the head: rows of the picture, and their pixels' size.
 
   Millimetres, or where they are not known squares.
   """
   source, target = direction
-  mask = subject.masks['both']
+  mask = case.masks['both']
   inside = np.flatnonzero(mask.any(axis=(1, 2)))
   rows = []
   for share in (np.arange(count) + 1) / (count + 1):
     row = inside[int(share * len(inside))]
     given, fake, truth = (
-      subject.images[stage][row] for stage in (source, f'fake_{target}', target)
+      case.images[stage][row] for stage in (source, f'fake_{target}', target)
     )
     psnr = metrics.psnr(truth, fake, mask[row])
     ssim = metrics.ssim(truth, fake, mask[row])
-    label = f'{subject.patient}\nslice {row}\n{psnr:.1f} dB / {ssim:.2f}'
-    pixel_size = (subject.spacing or (1.0, 1.0, 1.0))[1:]
+    label = f'{case.patient}\nslice {row}\n{psnr:.1f} dB / {ssim:.2f}'
+    pixel_size = (case.spacing or (1.0, 1.0, 1.0))[1:]
     rows.append(((label, given, fake, truth), pixel_size))
   return rows
 

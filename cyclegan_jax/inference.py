@@ -10,7 +10,6 @@ from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
-from cyclegan_jax.mri import records
 from cyclegan_jax.mri import volume as volume_lib
 
 Generate = Callable[[np.ndarray], np.ndarray]
@@ -41,7 +40,7 @@ class Translator:
   domains: tuple[str, str]
   multiple: int
   settings: tuple[framing.SliceSettings, framing.SliceSettings]
-  intensities: tuple[records.Intensities, records.Intensities]
+  intensities: tuple[intensity.Intensities, intensity.Intensities]
   step: int
   run: str
   network: str

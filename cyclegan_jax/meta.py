@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import records
+from cyclegan_jax.mri import intensity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Meta:
     step: done.
     data: fingerprints of the training slices by domain.
     intensities: what is typical of each domain.
-    people: marks of those trained on, see `pairs.mark_people`.
+    people: marks of those trained on, see `patients.mark`.
     sums: of the logbook's open window and epoch; of checkpoints that training
       goes on from.
     distance: without pairs; of those chosen by it.
@@ -29,7 +29,7 @@ class Meta:
   git_revision: str | None
   step: int
   data: dict[str, str]
-  intensities: dict[str, records.Intensities]
+  intensities: dict[str, intensity.Intensities]
   people: dict
   sums: dict | None = None
   distance: float | None = None
@@ -55,7 +55,7 @@ class Meta:
         'intensities mean; train again'
       )
     known = {
-      domain: records.Intensities.from_json(each)
+      domain: intensity.Intensities.from_json(each)
       for domain, each in fields['intensities'].items()
     }
     names = {field.name for field in dataclasses.fields(cls)}

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from cyclegan_jax import array_types
 from cyclegan_jax import data as data_lib
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import metrics
@@ -28,8 +27,8 @@ _KEPT = 0.5
 _SAME = 0.1  # of the variance that slices have
 _METRICS = {'psnr': metrics.psnr, 'ssim': metrics.ssim}
 
-# {'fake_a', 'fake_b'} of a batch {'a', 'b'}.
-Translate = Callable[[array_types.Batch], dict[str, array_types.Images]]
+# {'fake_a', 'fake_b'} of a batch {'a', 'b'}, each [B, H, W, 1] in [-1, 1].
+Translate = Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]
 
 
 class Watched(NamedTuple):
@@ -188,7 +187,7 @@ def _translate(watched, translate):
   }
   made = {'fake_a': [], 'fake_b': []}
   for start in range(0, rows, _BATCH):
-    batch: array_types.Batch = {
+    batch = {
       domain: each[start : start + _BATCH, ..., None]
       for domain, each in images.items()
     }

@@ -1,92 +1,15 @@
-"""Held-out people: nobody known to the networks, both scans of each."""
+"""Held-out slices: of patients the networks do not know, both scans of each."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import os
 
-from cyclegan_jax import errors
-from cyclegan_jax.mri import cache
 from cyclegan_jax.mri import formats
-from cyclegan_jax.mri import scans
+from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import slices
 
 # A slice with a smaller share of head, its very top say, is not scored.
 SHOWN = 0.01
-
-
-def check_patients(
-  found: Mapping[str, Sequence[formats.Scan]], *, warn: Callable[[str], None]
-):
-  """Checks that nobody is scored whom the networks have been trained on.
-
-  Args:
-    found: scans of 'train_a', 'train_b' and perhaps 'test_a', 'test_b'.
-    warn: called if a patient is in both training domains.
-
-  Raises:
-    UserError: naming patients in training and test.
-  """
-  for train in ('train_a', 'train_b'):
-    for test in ('test_a', 'test_b'):
-      both = find_common(found[train], found.get(test, ()))
-      if both:
-        raise errors.UserError(
-          f'{_list_some(both)} in both data.{train} and data.{test}: scores '
-          'would be those of people the networks know; leave them out of one'
-        )
-  both = find_common(found['train_a'], found['train_b'])
-  if both:
-    warn(
-      f'warning: {_list_some(both)} in both training domains; training is '
-      'unpaired and makes no use of it'
-    )
-
-
-def find_common(
-  first: Sequence[formats.Scan], second: Sequence[formats.Scan]
-) -> list[str]:
-  """Names of the patients who have scans in both."""
-  marks = set().union(*map(scans.tell_apart, first))
-  return sorted(
-    {scan.patient for scan in second if scans.tell_apart(scan) & marks}
-  )
-
-
-def mark_people(found: Sequence[formats.Scan]) -> dict:
-  """What tells these patients apart, unreadable for people.
-
-  Salted: nobody can have hashed a list of names beforehand, and the marks of
-  two runs cannot be held against each other.
-
-  Returns:
-    'salt' and 'marks', for a checkpoint.
-  """
-  salt = os.urandom(16).hex()
-  marks = set().union(*(_hash(scan, salt) for scan in found))
-  return {'salt': salt, 'marks': sorted(marks)}
-
-
-def find_known(found: Sequence[formats.Scan], people: Mapping) -> list[str]:
-  """Names of those patients who have been marked.
-
-  Args:
-    found: their scans.
-    people: from `mark_people`; without a salt in older checkpoints.
-  """
-  marks = set(people['marks'])
-  return sorted(
-    {scan.patient for scan in found if marks & _hash(scan, people['salt'])}
-  )
-
-
-def _hash(scan, salt):
-  marks = scans.tell_apart(scan)
-  if scan.is_picture:  # of which there are thousands
-    marks -= {os.path.realpath(path) for path in scan.paths}
-  salts = () if salt is None else (salt,)
-  return {cache.hash_text(*salts, mark)[:16] for mark in marks}
 
 
 def open_pairs(
@@ -111,7 +34,7 @@ def open_pairs(
   Returns:
     Slices of 'a' and 'b' under the same names; None if there are none.
   """
-  pairs = scans.pair_scans(scans_a, scans_b)
+  pairs = patients.pair_scans(scans_a, scans_b)
   if not pairs:
     warn(
       'warning: data.test_a and data.test_b share no name and no patient, so '
@@ -153,10 +76,3 @@ def _match(slices_a, slices_b):
   for each in slices_a:
     if each.name in by_name:
       yield each, by_name[each.name]
-
-
-def _list_some(names):
-  some = ', '.join(names[:3])
-  if len(names) > 3:
-    some += f' and {len(names) - 3} more'
-  return f'patient{"s" * (len(names) > 1)} {some}'

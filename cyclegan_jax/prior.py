@@ -1,12 +1,12 @@
 """What the training slices tell about the two contrasts before training."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
 
 from cyclegan_jax import screen
-from cyclegan_jax import state as state_lib
 from cyclegan_jax.mri import contrast
 
 _PIXELS = 400 * 128**2  # of each domain are enough
@@ -50,14 +50,12 @@ def fit_maps(
   return maps
 
 
-def put(
-  state: state_lib.CycleGANState, maps: Mapping[str, np.ndarray]
-) -> state_lib.CycleGANState:
+def put(state: Any, maps: Mapping[str, np.ndarray]) -> Any:
   """Puts fitted maps in their generators, and in their averages.
 
   Args:
-    state: fresh, of generators with a `contrast_map.ContrastLayer`; on any
-      devices.
+    state: a fresh `CycleGANState` of generators with a
+      `contrast_map.ContrastLayer`; on any devices.
     maps: from `fit_maps`.
   """
   for direction, values in maps.items():

@@ -143,7 +143,13 @@ def open_run(
   files.write_json(workdir / 'config.json', description)
   run = Run(plan, data, state, batches, meta, newest, best, least)
   summary.say_plan(
-    config, data, state, workdir=workdir, start=meta.step, **plan._asdict()
+    config,
+    data,
+    state,
+    start=meta.step,
+    **plan._asdict(),
+    devices=parallel.describe_devices(),
+    workdir=workdir,
   )
   return run
 

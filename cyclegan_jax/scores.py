@@ -9,8 +9,8 @@ import statistics
 
 import numpy as np
 
+from cyclegan_jax import cases
 from cyclegan_jax import pairs
-from cyclegan_jax import subjects as subjects_lib
 from cyclegan_jax.mri import metrics
 from cyclegan_jax.mri import references
 
@@ -31,12 +31,12 @@ UNPAIRED = ('cycle_error', 'histogram_distance', 'edge_agreement')
 
 
 def score_pair(
-  subject: subjects_lib.Subject, quantiles: dict[str, Sequence[float]]
+  case: cases.Case, quantiles: dict[str, Sequence[float]]
 ) -> list[dict]:
-  """Scores both directions of a person with both scans against the truth.
+  """Scores both directions of a patient with both scans against the truth.
 
   Args:
-    subject: with 'a', 'b' and their fakes.
+    case: with 'a', 'b' and their fakes.
     quantiles: of the heads of each domain's training scans, in [-1, 1].
 
   Returns:
@@ -44,20 +44,18 @@ def score_pair(
     input over the whole image as well.
   """
   records = []
-  mask = subject.masks['both']
+  mask = case.masks['both']
   rows = _find_rows(mask)
   for source, target in ('ab', 'ba'):
-    given, truth = subject.images[source], subject.images[target]
+    given, truth = case.images[source], case.images[target]
     wanted = (np.asarray(quantiles[target]) + 1) / 2
     table = references.fit_pointwise(given, truth, mask)
     images = {
-      'translation': subject.images[f'fake_{target}'],
+      'translation': case.images[f'fake_{target}'],
       'untranslated': given,
-      'matched': references.match_histogram(
-        given, subject.masks[source], wanted
-      ),
+      'matched': references.match_histogram(given, case.masks[source], wanted),
       'inverted': references.invert_and_match(
-        given, subject.masks[source], wanted
+        given, case.masks[source], wanted
       ),
       # Nothing outside the head, as the two above: SSIM looks over the edge.
       'oracle': np.where(mask, references.apply_pointwise(table, given), 0),
@@ -69,16 +67,16 @@ def score_pair(
         regions['whole'] = whole
       for region, chosen in regions.items():
         records.append(
-          _name(subject, source + target, method, region)
+          _name(case, source + target, method, region)
           | _score_slices(truth, image, chosen, rows)
         )
   return records
 
 
 def score_alone(
-  subject: subjects_lib.Subject, quantiles: dict[str, Sequence[float]]
+  case: cases.Case, quantiles: dict[str, Sequence[float]]
 ) -> list[dict]:
-  """Measures what needs no truth, of the domains a person has a scan in.
+  """Measures what needs no truth, of the domains a patient has a scan in.
 
   'cycle_error': mean absolute difference to the round trip, inside the head.
   'histogram_distance': of the result's intensities to the target domain's.
@@ -86,16 +84,16 @@ def score_alone(
   """
   records = []
   for source, target in ('ab', 'ba'):
-    if source not in subject.images:
+    if source not in case.images:
       continue
-    given, mask = subject.images[source], subject.masks[source]
+    given, mask = case.images[source], case.masks[source]
     rows = _find_rows(mask)
     wanted = (np.asarray(quantiles[target]) + 1) / 2
     for method, image, back in (
       (
         'translation',
-        subject.images[f'fake_{target}'],
-        subject.images[f'cycled_{source}'],
+        case.images[f'fake_{target}'],
+        case.images[f'cycled_{source}'],
       ),
       ('untranslated', given, given),
     ):
@@ -104,7 +102,7 @@ def score_alone(
         for row in rows
       ]
       records.append(
-        _name(subject, source + target, method, 'head')
+        _name(case, source + target, method, 'head')
         | {
           'cycle_error': float(np.abs(given - back)[mask].mean()),
           'histogram_distance': metrics.histogram_distance(image[mask], wanted),
@@ -149,10 +147,10 @@ def summarize(records: Sequence[dict]) -> dict:
   return result
 
 
-def _name(subject, direction, method, region):
+def _name(case, direction, method, region):
   return {
-    'patient': subject.patient,
-    'scan': subject.name,
+    'patient': case.patient,
+    'scan': case.name,
     'direction': direction,
     'method': method,
     'region': region,

@@ -7,8 +7,9 @@ import pathlib
 from cyclegan_jax import pairs
 from cyclegan_jax import screen
 from cyclegan_jax.mri import framing
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import phantom
-from cyclegan_jax.mri import records
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import slices
 
@@ -23,7 +24,7 @@ class Data:
     train: usable slices by domain, 'a' and 'b'.
     pairs: held-out slices by domain, under the same names; None without any.
     simulated: whether these are the embedded heads.
-    people: marks of those trained on, `pairs.mark_people`: a checkpoint names
+    people: marks of those trained on, `patients.mark`: a checkpoint names
       nobody.
   """
 
@@ -35,7 +36,7 @@ class Data:
   def fingerprints(self) -> dict[str, str]:
     return {domain: each.fingerprint() for domain, each in self.train.items()}
 
-  def intensities(self) -> dict[str, records.Intensities]:
+  def intensities(self) -> dict[str, intensity.Intensities]:
     """Of each domain what its scans typically hold."""
     return {domain: each.intensities() for domain, each in self.train.items()}
 
@@ -64,7 +65,7 @@ def open_data(
   """
   found = {name: scans.find_scans(source) for name, source in chosen.items()}
   if not simulated:
-    pairs.check_patients(found, warn=screen.say)
+    patients.check_patients(found, warn=screen.say)
 
   def open_source(name, found, *, centers=None):
     return slices.open_slices(
@@ -94,7 +95,7 @@ def open_data(
     train=train,
     pairs=held_out,
     simulated=simulated,
-    people=pairs.mark_people([*found['train_a'], *found['train_b']]),
+    people=patients.mark([*found['train_a'], *found['train_b']]),
   )
 
 

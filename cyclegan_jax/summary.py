@@ -9,7 +9,6 @@ import jax
 import ml_collections
 
 import cyclegan_jax
-from cyclegan_jax import parallel
 from cyclegan_jax import screen
 
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
@@ -24,6 +23,7 @@ def say_plan(
   num_steps: int,
   steps_per_epoch: int,
   recipe_steps: int,
+  devices: str,
   workdir: pathlib.Path,
 ):
   """Prints what will be trained, on what, for how long and where it goes.
@@ -36,6 +36,7 @@ def say_plan(
     num_steps: after which it ends.
     steps_per_epoch: of an epoch.
     recipe_steps: after which it would end if it were not cut short.
+    devices: for people.
     workdir: where everything goes.
   """
   a, b = config.domains
@@ -62,7 +63,7 @@ def say_plan(
     f'2 discriminators of {discriminator:,}'
   )
   screen.say(
-    f'  devices    {parallel.describe_devices()}, batch {config.batch_size}, '
+    f'  devices    {devices}, batch {config.batch_size}, '
     f'{config.image_size} x {config.image_size} pixels'
   )
   resumed = f', resuming after step {start:,}' if start else ''

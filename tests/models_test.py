@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cyclegan_jax import contrast_map
-from cyclegan_jax import models
+from cyclegan_jax import discriminators
+from cyclegan_jax import generators
 from cyclegan_jax import normalisation
 from cyclegan_jax.mri import contrast
 
@@ -34,7 +35,7 @@ def biases_resnet(blocks):
   'channels,published', [(3, 54_409_603), (1, 54_403_457)]
 )
 def test_unet_256_has_the_published_size(channels, published):
-  unet = models.UNet(channels=channels)
+  unet = generators.UNet(channels=channels)
   assert count(unet, channels) + _BIASES_UNET_256 == published
 
 
@@ -42,7 +43,7 @@ def test_unet_256_has_the_published_size(channels, published):
   'channels,published', [(3, 41_825_667), (1, 41_819_521)]
 )
 def test_unet_128_has_the_published_size(channels, published):
-  unet = models.UNet(channels=channels, levels=7)
+  unet = generators.UNet(channels=channels, levels=7)
   assert count(unet, channels, 128) + _BIASES_UNET_128 == published
 
 
@@ -56,31 +57,31 @@ def test_unet_128_has_the_published_size(channels, published):
   ],
 )
 def test_resnet_has_the_published_size(blocks, channels, published):
-  resnet = models.ResNet(channels=channels, blocks=blocks)
+  resnet = generators.ResNet(channels=channels, blocks=blocks)
   assert count(resnet, channels) + biases_resnet(blocks) == published
 
 
 @pytest.mark.parametrize('channels,published', [(3, 2_764_737), (1, 2_762_689)])
 def test_discriminator_has_the_published_size(channels, published):
-  discriminator = models.PatchDiscriminator()
+  discriminator = discriminators.PatchDiscriminator()
   assert count(discriminator, channels) + _BIASES_DISCRIMINATOR == published
 
 
 def test_tutorial_variants_have_the_published_size():
-  unet = models.UNet(
+  unet = generators.UNet(
     leak=0.3, skip_leak=0.3, affine=True, norm_innermost=True, dropout=0.5
   )
   assert count(unet, 1) == 54_408_833
-  discriminator = models.PatchDiscriminator(leak=0.3, affine=True)
+  discriminator = discriminators.PatchDiscriminator(leak=0.3, affine=True)
   assert count(discriminator, 1) == 2_763_521
 
 
 @pytest.mark.parametrize(
   'module,shape',
   [
-    (models.UNet(features=4, levels=3), (2, 16, 24, 1)),
-    (models.UNet(features=4, levels=2, channels=3), (1, 8, 8, 3)),
-    (models.ResNet(features=4, blocks=1), (2, 12, 20, 1)),
+    (generators.UNet(features=4, levels=3), (2, 16, 24, 1)),
+    (generators.UNet(features=4, levels=2, channels=3), (1, 8, 8, 3)),
+    (generators.ResNet(features=4, blocks=1), (2, 12, 20, 1)),
   ],
 )
 def test_generators_keep_the_shape_and_stay_in_range(module, shape):
@@ -93,7 +94,7 @@ def test_generators_keep_the_shape_and_stay_in_range(module, shape):
 
 def test_discriminator_scores_30_by_30_patches_of_256():
   scores = jax.eval_shape(
-    lambda x: models.PatchDiscriminator().init_with_output(
+    lambda x: discriminators.PatchDiscriminator().init_with_output(
       jax.random.key(0), x
     )[0],
     jnp.zeros((2, 256, 256, 1)),
@@ -107,7 +108,7 @@ def test_receptive_field_of_the_discriminator(layers, field, monkeypatch):
   # The statistics of a normalisation reach everywhere; what is to be measured
   # is how far the convolutions do.
   monkeypatch.setattr(normalisation, 'normalise', lambda features: features)
-  module = models.PatchDiscriminator(features=1, layers=layers)
+  module = discriminators.PatchDiscriminator(features=1, layers=layers)
   images = jnp.ones((1, 128, 128, 1))
   params = jax.eval_shape(module.init, jax.random.key(0), images)
   params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), params)
@@ -133,14 +134,14 @@ def test_receptive_field_of_the_discriminator(layers, field, monkeypatch):
 )
 def test_sides_that_do_not_fit_are_refused_by_name(sides, halvings, message):
   with pytest.raises(ValueError, match=message):
-    models.check_sides(sides, halvings)
+    generators.check_sides(sides, halvings)
   with pytest.raises(ValueError, match=message):
-    network = models.UNet(features=2, levels=halvings)
+    network = generators.UNet(features=2, levels=halvings)
     network.init(jax.random.key(0), jnp.zeros((1, *sides, 1)))
 
 
 def test_dropout_is_active_in_training_calls_only():
-  module = models.UNet(features=4, levels=3, dropout=0.5)
+  module = generators.UNet(features=4, levels=3, dropout=0.5)
   images = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
   params = jax.jit(module.init)(jax.random.key(1), images)
 
@@ -156,7 +157,7 @@ def test_dropout_is_active_in_training_calls_only():
 
 @pytest.mark.parametrize('norm_innermost', [False, True])
 def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
-  module = models.UNet(features=4, levels=3, norm_innermost=norm_innermost)
+  module = generators.UNet(features=4, levels=3, norm_innermost=norm_innermost)
   images = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
   params = jax.jit(module.init)(jax.random.key(1), images)['params']
   target = jax.random.normal(jax.random.key(2), images.shape)
@@ -177,7 +178,7 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   images = np.zeros((2, 32, 24))
   images[inside] = np.random.default_rng(0).uniform(0.5, 0.95, (2, 22, 14))
   start = contrast_map.ContrastLayer(1.5, name='contrast_map')
-  resnet = models.ResNet(features=4, blocks=1, start=start)
+  resnet = generators.ResNet(features=4, blocks=1, start=start)
   inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
   params = resnet.init(jax.random.key(0), inputs)['params']
   unchanged = resnet.apply({'params': params}, inputs)

@@ -8,8 +8,8 @@ import numpy as np
 
 from configs import smoke
 from cyclegan_jax import build
-from cyclegan_jax import pairs as pairs_lib
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import patients
 
 
 def save_slices(root, blank):
@@ -47,12 +47,12 @@ def scan_of(patient):
 
 def test_marks_of_people_are_salted_and_recognised():
   anna, bert = scan_of('anna'), scan_of('bert')
-  first, second = (pairs_lib.mark_people([anna]) for _ in range(2))
+  first, second = (patients.mark([anna]) for _ in range(2))
   assert not set(first['marks']) & set(second['marks'])
   stored = json.dumps(first)
   assert 'anna' not in stored
   assert hashlib.sha256(repr(('anna',)).encode()).hexdigest()[:16] not in stored
-  known = pairs_lib.find_known([bert, anna], json.loads(stored))
+  known = patients.find_known([bert, anna], json.loads(stored))
   assert known == ['anna']
 
 
@@ -60,5 +60,5 @@ def test_unsalted_marks_of_older_checkpoints_are_recognised():
   marks = [hashlib.sha256(repr(('anna',)).encode()).hexdigest()[:16]]
   found = [scan_of('anna'), scan_of('bert')]
   known = {'salt': None, 'marks': marks}
-  assert pairs_lib.find_known(found, known) == ['anna']
-  assert not pairs_lib.find_known(found, {'salt': None, 'marks': []})
+  assert patients.find_known(found, known) == ['anna']
+  assert not patients.find_known(found, {'salt': None, 'marks': []})

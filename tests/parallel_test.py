@@ -9,8 +9,9 @@ import numpy as np
 import optax
 import pytest
 
+from cyclegan_jax import discriminators
 from cyclegan_jax import errors
-from cyclegan_jax import models
+from cyclegan_jax import generators
 from cyclegan_jax import parallel
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
@@ -21,8 +22,8 @@ _STEPS = 3
 def create():
   return state_lib.create_state(
     jax.random.key(0),
-    generator=models.UNet(features=4, levels=2),
-    discriminator=models.PatchDiscriminator(features=4, layers=1),
+    generator=generators.UNet(features=4, levels=2),
+    discriminator=discriminators.PatchDiscriminator(features=4, layers=1),
     tx=optax.sgd(0.1),
     image_shape=(16, 16, 1),
     pool_size=6,  # full in the second step: the third swaps
@@ -95,7 +96,7 @@ def test_the_state_is_donated():
 
 def test_devices_mask_their_own_images():
   """Equal images on every device, yet dropout differs between them."""
-  generator = models.UNet(features=4, levels=2, dropout=0.5)
+  generator = generators.UNet(features=4, levels=2, dropout=0.5)
   init = jax.jit(generator.init)
   params = init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
   images = np.ones((4, 1, 8, 8, 1), np.float32)

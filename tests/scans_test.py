@@ -6,6 +6,7 @@ import pytest
 from cyclegan_jax import errors
 from cyclegan_jax.mri import dicom_writer
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume
 
@@ -78,21 +79,21 @@ def test_folders_that_cannot_be_used_are_named(tmp_path, find):
 )
 def test_patients_are_told_from_names(name, patient):
   numbered = name.endswith('.png')
-  assert scans.patient_of(name, numbered=numbered) == patient
+  assert patients.patient_of(name, numbered=numbered) == patient
 
 
 def test_names_that_tell_nobody_apart():
   for name in ('slice', '0017', 'img_3', 'T1', 'scan12'):
-    assert not scans.is_person(name)
+    assert not patients.is_person(name)
   for name in ('anna', 'patient07', 'sub-1', 'p1'):
-    assert scans.is_person(name)
+    assert patients.is_person(name)
 
 
 def make(*listing):
   return [
     formats.Scan(
       name,
-      scans.patient_of(name, numbered=False),
+      patients.patient_of(name, numbered=False),
       (),
       'nifti',
       home=pathlib.Path(name).parent if '/' in name else None,
@@ -102,7 +103,7 @@ def make(*listing):
 
 
 def test_pairs_share_a_name_or_are_the_only_ones_of_a_patient():
-  pairs = scans.pair_scans(
+  pairs = patients.pair_scans(
     make('anna/x', 'bert/T1', 'carl/T1a', 'carl/T1b', 'dora_T1'),
     make('anna/x', 'anna/y', 'bert/T2', 'carl/T2', 'dora_T2', 'emil_T2'),
   )
@@ -114,8 +115,8 @@ def test_pairs_share_a_name_or_are_the_only_ones_of_a_patient():
 
 
 def test_nobodys_numbers_make_no_pair():
-  assert not scans.pair_scans(make('scan_1'), make('scan_2'))
-  assert not scans.pair_scans(make('T1'), make('T2'))
+  assert not patients.pair_scans(make('scan_1'), make('scan_2'))
+  assert not patients.pair_scans(make('T1'), make('T2'))
 
 
 def test_people_are_told_apart_by_name_or_by_place(tmp_path):
@@ -123,9 +124,9 @@ def test_people_are_told_apart_by_name_or_by_place(tmp_path):
   (first,) = scans.find_scans(str(tmp_path / 'tr' / '*' / 'T1.nii'))
   (second,) = scans.find_scans(str(tmp_path / 'tr' / '*' / 'T2.nii'))
   (other,) = scans.find_scans(str(tmp_path / 'te' / '*' / 'T1.nii'))
-  assert scans.tell_apart(first) & scans.tell_apart(second)
-  assert not scans.tell_apart(first) & scans.tell_apart(other)
-  assert scans.pair_scans([first], [second])
+  assert patients.tell_apart(first) & patients.tell_apart(second)
+  assert not patients.tell_apart(first) & patients.tell_apart(other)
+  assert patients.pair_scans([first], [second])
 
 
 def test_hidden_folders_and_circles_of_links_are_passed_over(tmp_path):

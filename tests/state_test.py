@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from cyclegan_jax import contrast_map
-from cyclegan_jax import models
+from cyclegan_jax import discriminators
+from cyclegan_jax import generators
 from cyclegan_jax import prior
 from cyclegan_jax import state as state_lib
 
@@ -17,8 +18,8 @@ from cyclegan_jax import state as state_lib
 def state():
   create = functools.partial(
     state_lib.create_state,
-    generator=models.UNet(features=4, levels=2),
-    discriminator=models.PatchDiscriminator(features=4, layers=1),
+    generator=generators.UNet(features=4, levels=2),
+    discriminator=discriminators.PatchDiscriminator(features=4, layers=1),
     tx=optax.sgd(0.5),
     image_shape=(8, 8, 1),
     pool_size=3,
@@ -63,12 +64,12 @@ def test_gradients_move_only_the_networks_named(state):
 def test_contrast_maps_go_where_their_direction_is():
   create = functools.partial(
     state_lib.create_state,
-    generator=models.ResNet(
+    generator=generators.ResNet(
       features=2,
       blocks=1,
       start=contrast_map.ContrastLayer(0.5, name='contrast_map'),
     ),
-    discriminator=models.PatchDiscriminator(features=2, layers=1),
+    discriminator=discriminators.PatchDiscriminator(features=2, layers=1),
     tx=optax.adam(0.5),
     image_shape=(8, 8, 1),
     pool_size=0,

@@ -9,7 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from cyclegan_jax import models
+from cyclegan_jax import discriminators
+from cyclegan_jax import generators
 from cyclegan_jax import state as state_lib
 from cyclegan_jax import steps
 
@@ -18,8 +19,8 @@ _RATE = 0.1
 
 def create(**changes):
   fields = dict(
-    generator=models.UNet(features=4, levels=2),
-    discriminator=models.PatchDiscriminator(features=4, layers=1),
+    generator=generators.UNet(features=4, levels=2),
+    discriminator=discriminators.PatchDiscriminator(features=4, layers=1),
     tx=optax.sgd(_RATE),
     image_shape=(16, 16, 1),
     pool_size=0,
@@ -122,7 +123,7 @@ def tracked():
       state, batch, key, weights=steps.LossWeights('bce', 1.0, 1.0, 0.5)
     )
 
-  generator = models.UNet(features=4, levels=2, dropout=0.5)
+  generator = generators.UNet(features=4, levels=2, dropout=0.5)
   return create(generator=generator, pool_size=3), step, traces
 
 
@@ -221,7 +222,7 @@ def test_what_saves_memory_changes_nothing(batch, plain, options):
 
 
 def test_remat_draws_the_same_dropout_again(batch):
-  dropout = dict(generator=models.UNet(features=4, levels=2, dropout=0.5))
+  dropout = dict(generator=generators.UNet(features=4, levels=2, dropout=0.5))
   (one, _), (other, _) = (
     update(batch, dropout, remat=remat) for remat in (False, True)
   )
@@ -255,8 +256,8 @@ def test_averages_are_the_closed_form_of_the_parameters(batch):
 
 def test_bfloat16_computes_and_float32_keeps(batch):
   networks = dict(
-    generator=models.UNet(features=4, levels=2, dtype='bfloat16'),
-    discriminator=models.PatchDiscriminator(
+    generator=generators.UNet(features=4, levels=2, dtype='bfloat16'),
+    discriminator=discriminators.PatchDiscriminator(
       features=4, layers=1, dtype='bfloat16'
     ),
   )

@@ -20,7 +20,6 @@ from cyclegan_jax import translate
 from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
-from cyclegan_jax.mri import records
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -107,7 +106,7 @@ def test_an_identity_gives_the_file_back(
     domains=('T1w', 'T2w'),
     multiple=8,
     settings=(settings, settings),
-    intensities=(records.Intensities(scaling, (0.0, 1.0)),) * 2,
+    intensities=(intensity.Intensities(scaling, (0.0, 1.0)),) * 2,
     step=0,
     run='none',
     network='identity',

@@ -105,7 +105,7 @@ def decode_volume(
         )
   return records.Decoded(
     slices=tuple(slices),
-    intensities=records.Intensities(scaling, quantiles),
+    intensities=intensity.Intensities(scaling, quantiles),
     centers=used,
     grid=(*volume.voxels.shape, *volume.affine.ravel().round(3).tolist()),
     notes=tuple(f'{scan.place}: {note}' for note in notes),
@@ -185,7 +185,7 @@ def decode_pictures(
       each._replace(head=share)
       for each, share in zip(slices, shares, strict=True)
     ),
-    intensities=records.Intensities(
+    intensities=intensity.Intensities(
       scalings[kinds[0]], quantiles, pictures=True
     ),
     notes=tuple(notes),

@@ -110,6 +110,32 @@ def from_json(fields: dict) -> Scaling:
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class Intensities:
+  """What the intensities of a scan, or of a domain, mean.
+
+  Attributes:
+    scaling: between scanner units and [-1, 1].
+    quantiles: of the head in [-1, 1], for probabilities in equal steps.
+    pictures: whether they are those of pictures, which have black and white.
+  """
+
+  scaling: Scaling
+  quantiles: tuple[float, ...]
+  pictures: bool = False
+
+  def to_json(self) -> dict:
+    return dataclasses.asdict(self)
+
+  @classmethod
+  def from_json(cls, fields: dict) -> 'Intensities':
+    return cls(
+      scaling=from_json(fields['scaling']),
+      quantiles=tuple(fields['quantiles']),
+      pictures=fields['pictures'],
+    )
+
+
 def scale_to_white(white: float) -> Scaling:
   """Of a picture: 0 is black, `white` is white."""
   return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0, 0.1 * white)

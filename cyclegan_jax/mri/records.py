@@ -27,32 +27,6 @@ class SliceRecord(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Intensities:
-  """What the intensities of a scan, or of a domain, mean.
-
-  Attributes:
-    scaling: between scanner units and [-1, 1].
-    quantiles: of the head in [-1, 1], for probabilities in equal steps.
-    pictures: whether they are those of pictures, which have black and white.
-  """
-
-  scaling: intensity.Scaling
-  quantiles: tuple[float, ...]
-  pictures: bool = False
-
-  def to_json(self) -> dict:
-    return dataclasses.asdict(self)
-
-  @classmethod
-  def from_json(cls, fields: dict) -> 'Intensities':
-    return cls(
-      scaling=intensity.from_json(fields['scaling']),
-      quantiles=tuple(fields['quantiles']),
-      pictures=fields['pictures'],
-    )
-
-
-@dataclasses.dataclass(frozen=True)
 class Decoded:
   """A volume, or a folder of pictures, made into slices.
 
@@ -68,7 +42,7 @@ class Decoded:
   """
 
   slices: tuple[SliceRecord, ...] = ()
-  intensities: Intensities | None = None
+  intensities: intensity.Intensities | None = None
   centers: dict[str, tuple[float, float]] = dataclasses.field(
     default_factory=dict
   )
@@ -88,7 +62,7 @@ class Decoded:
     known = fields['intensities']
     return cls(
       slices=tuple(SliceRecord(**each) for each in fields['slices']),
-      intensities=Intensities.from_json(known) if known else None,
+      intensities=intensity.Intensities.from_json(known) if known else None,
       centers={
         plane: tuple(center) for plane, center in fields['centers'].items()
       },

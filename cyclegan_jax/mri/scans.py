@@ -1,4 +1,4 @@
-"""The scans of a folder: found, named, told apart by patient and paired."""
+"""The scans of a folder: found and named."""
 
 import collections
 from collections.abc import Iterator
@@ -11,20 +11,9 @@ import re
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import formats
+from cyclegan_jax.mri import patients
 
 _MAGIC = re.compile(r'[*?[]')
-# What is left of a name when the contrast is taken off its end.
-_CONTRAST = re.compile(
-  r'[-_. ](t1|t1w|t1c|t1ce|t1gd|t1n|t2|t2w|t2f|flair|pd|pdw|ct|cbct|mr|mri|swi|'
-  r'adc|dwi)$',
-  re.IGNORECASE,
-)
-
-_ANYBODY = re.compile(
-  r'(slice|image|images|img|im|scan|series|z|s|x|t1|t1w|t2|t2w|flair|pd|ct|mr|'
-  r'mri|axial|coronal|sagittal)?[-_ ]?\d*',
-  re.IGNORECASE,
-)
 
 
 def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
@@ -49,7 +38,7 @@ def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
     module = formats.MODULES.get(formats.suffix_of(path))
     if module:
       name = formats.stem_of(path.relative_to(root).as_posix())
-      patient = patient_of(name, numbered=module == 'png')
+      patient = patients.patient_of(name, numbered=module == 'png')
       paths = (path, *_find_data(path))
       scans.append(
         formats.Scan(name, patient, paths, module, _find_home(root, name))
@@ -59,7 +48,9 @@ def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
   scans += _find_series(root, others, bool(scans))
   if not scans:
     _refuse_strangers(source, files)
-  if files == [pathlib.Path(source)] and not is_person(scans[0].patient):
+  if files == [pathlib.Path(source)] and not patients.is_person(
+    scans[0].patient
+  ):
     # Of the one file anna/T1.nii.gz only the folder tells whose it is.
     patient = files[0].absolute().parent.name
     scans[0] = dataclasses.replace(scans[0], patient=patient, home=root)
@@ -80,74 +71,6 @@ def check_source(source: str | os.PathLike):
   dicom = formats.load('dicom')
   if not any(dicom.is_dicom(path) for path in files):
     _refuse_strangers(source, files)
-
-
-def pair_scans(
-  scans_a: Sequence[formats.Scan], scans_b: Sequence[formats.Scan]
-) -> list[tuple[formats.Scan, formats.Scan]]:
-  """Scans of the same: by name; else of a patient who has one in each.
-
-  Pictures are paired with pictures only.
-
-  Returns:
-    Pairs, the second under the name of the first.
-  """
-  by_name = {(scan.name, scan.is_picture): scan for scan in scans_b}
-  pairs, alone = [], []
-  for scan in scans_a:
-    if (scan.name, scan.is_picture) in by_name:
-      pairs.append((scan, by_name.pop((scan.name, scan.is_picture))))
-    else:
-      alone.append(scan)
-  for scan in alone:
-    same = [other for other in alone if _is_alike(scan, other)]
-    others = [other for other in by_name.values() if _is_alike(scan, other)]
-    if len(same) == len(others) == 1:
-      pairs.append((scan, dataclasses.replace(others[0], name=scan.name)))
-  return sorted(pairs, key=lambda pair: pair[0].name)
-
-
-def tell_apart(scan: formats.Scan) -> set[str]:
-  """What two scans of one person have in common, whatever their source.
-
-  Names that could be anybody's, such as numbers, do not count; the place of a
-  patient's own folder, or of the files, does.
-  """
-  marks = {os.path.realpath(path) for path in scan.paths}
-  if scan.home:
-    marks.add(os.path.realpath(scan.home))
-  if is_person(scan.patient):
-    marks.add(scan.patient)
-  return marks
-
-
-def patient_of(name: str, *, numbered: bool) -> str:
-  """Whose scan a file is, told from its path below the folder named.
-
-  A part like BIDS' 'sub-01' decides; else the first folder; else the file's
-  name without its contrast: 'anna/T1' and 'anna_T1' are of 'anna'.
-
-  Args:
-    name: the path, with or without suffix.
-    numbered: whether a number at its end is a slice's, not the patient's:
-      then 'anna_z036' and 'anna_slice-036' are of 'anna'.
-  """
-  path = pathlib.PurePath(name)
-  for part in path.parts:
-    subject = re.match(r'sub-[A-Za-z0-9]+', part)
-    if subject:
-      return subject.group()
-  if len(path.parts) > 1:
-    return path.parts[0]
-  stem = formats.stem_of(path.name)
-  if numbered:
-    stem = re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', stem) or stem
-  return _CONTRAST.sub('', stem)
-
-
-def is_person(patient: str) -> bool:
-  """Whether the name tells a person apart: 'slice' and '0017' do not."""
-  return not _ANYBODY.fullmatch(patient)
 
 
 def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
@@ -226,13 +149,6 @@ def _find_data(path) -> list[pathlib.Path]:
   return [data] if data != path and data.is_file() else []
 
 
-def _is_alike(first, second):
-  """Whether two scans, by their names, are of one patient."""
-  if first.is_picture != second.is_picture or first.patient != second.patient:
-    return False
-  return is_person(first.patient) or bool(first.home and second.home)
-
-
 def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
   """The DICOM series among files; each is named after its folder.
 
@@ -257,14 +173,14 @@ def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
     home = _find_home(root, f'{name}/x') if name else None
     if not shared:
       full = name or root.absolute().name
-      patient = patient_of(f'{full}/x', numbered=False)
+      patient = patients.patient_of(f'{full}/x', numbered=False)
     else:  # several series in one folder: told apart by their description
       label = re.sub(r'[^A-Za-z0-9]+', '_', each.description).strip('_')
       label = f'series{number:02d}' + (f'_{label}' if label else '')
       full = f'{name}/{label}' if name else label
       patient = each.patient or label
       if name:
-        patient = patient_of(f'{name}/x', numbered=False)
+        patient = patients.patient_of(f'{name}/x', numbered=False)
     found.append(formats.Scan(full, patient, tuple(each.paths), 'dicom', home))
   return found
 

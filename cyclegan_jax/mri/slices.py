@@ -88,7 +88,7 @@ class SliceSet:
     chosen = [(each.name, each.patient, each.position) for each in self.slices]
     return version_tag() + cache_lib.hash_text(self.content, *chosen)[:16]
 
-  def intensities(self) -> records.Intensities:
+  def intensities(self) -> intensity.Intensities:
     """What is typical of the domain: medians of scalings, means of quantiles.
 
     Of scalings of the first scan's kind.
@@ -99,7 +99,7 @@ class SliceSet:
       each.scaling for each in known if each.scaling.kind == first.scaling.kind
     ]
     quantiles = np.mean([each.quantiles for each in known], axis=0)
-    return records.Intensities(
+    return intensity.Intensities(
       scaling=intensity.average(alike),
       quantiles=tuple(quantiles.tolist()),
       pictures=first.pictures,

@@ -1,4 +1,4 @@
-"""People to score: their scans on one grid, translated, in [0, 1]."""
+"""Cases to score: scans of a patient on one grid, translated, in [0, 1]."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from cyclegan_jax.mri import registration
 from cyclegan_jax.mri import volume as volume_lib
 
 Report = Callable[[int, int], None]
-_LOOKED_AT = 7  # pictures of a person, for how they are shifted
+_LOOKED_AT = 7  # pictures of a patient, for how they are shifted
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-  """Scans of one person, as stacks of slices [S, H, W] in [0, 1].
+class Case:
+  """Scans of one patient, as stacks of slices [S, H, W] in [0, 1].
 
   Attributes:
-    name: of the scan, or of the person for pictures.
+    name: of the scan, or of the patient for pictures.
     patient: whose they are.
     images: by stage: 'a' and 'b' as scanned; 'fake_b', 'fake_a', made from
       them; and where asked for 'cycled_a', 'cycled_b'.
@@ -48,8 +48,8 @@ def load_volumes(
   volume: int | None,
   cycle: bool = False,
   report: Report = lambda done, total: None,
-) -> Subject:
-  """Reads and translates the volumes of one person.
+) -> Case:
+  """Reads and translates the volumes of one patient.
 
   With two scans, that of domain b is brought onto the grid of a, if it has
   another.
@@ -99,7 +99,7 @@ def load_volumes(
       )
       put(f'cycled_{domain}', run(other + domain, back, typical))
   first = next(iter(scans.values()))
-  return Subject(
+  return Case(
     name=first.name,
     patient=first.patient,
     images=images,
@@ -118,8 +118,8 @@ def load_pictures(
   batch_size: int,
   cycle: bool = False,
   report: Report = lambda done, total: None,
-) -> Subject:
-  """Reads and translates the pictures of one person, at the networks' size.
+) -> Case:
+  """Reads and translates the pictures of one patient, at the networks' size.
 
   Args:
     scans: of domain 'a', 'b' or both; with both, pairs in the same order.
@@ -157,7 +157,7 @@ def load_pictures(
     masks[domain] = head.find_heads(images[domain])
   report(total, total)
   first = next(iter(scans.values()))[0]
-  return Subject(
+  return Case(
     name=first.patient,
     patient=first.patient,
     images=images,
@@ -166,15 +166,15 @@ def load_pictures(
   )
 
 
-def check_offset(subject: Subject) -> list[str]:
-  """Warns if a person's two scans are a voxel or more apart."""
-  a, b = subject.images['a'], subject.images['b']
+def check_offset(case: Case) -> list[str]:
+  """Warns if a patient's two scans are a voxel or more apart."""
+  a, b = case.images['a'], case.images['b']
   try:
-    if subject.spacing:
-      offset = registration.estimate_offset(a, b, subject.spacing)
-      voxels, unit = offset / subject.spacing, 'mm'
+    if case.spacing:
+      offset = registration.estimate_offset(a, b, case.spacing)
+      voxels, unit = offset / case.spacing, 'mm'
     else:  # pictures need not be neighbours: a few, each for itself
-      shown = np.flatnonzero(subject.masks['both'].any(axis=(1, 2)))
+      shown = np.flatnonzero(case.masks['both'].any(axis=(1, 2)))
       picked = shown[np.linspace(0, len(shown) - 1, _LOOKED_AT).astype(int)]
       offsets = [
         registration.estimate_offset(a[[row]], b[[row]], (1.0, 1.0, 1.0))
@@ -183,11 +183,11 @@ def check_offset(subject: Subject) -> list[str]:
       offset = voxels = np.median(offsets, axis=0)
       unit = 'pixels'
   except ValueError as error:
-    return [f'whether the scans of {subject.name} are aligned: {error}']
+    return [f'whether the scans of {case.name} are aligned: {error}']
   if np.abs(voxels).max() < 1:
     return []
   return [
-    f'the second scan of {subject.name} is shifted by '
+    f'the second scan of {case.name} is shifted by '
     f'{np.linalg.norm(offset):.1f} {unit}: PSNR and SSIM are not meaningful'
   ]
 
