@@ -48,7 +48,7 @@ def make_step(case: str, *, dtype=None, ema_decay=0.0, pool_size=0, **options):
   )
   step = functools.partial(
     steps.train_step,
-    weights=steps.LossWeights('bce', 1.0, 1.0, 0.5),
+    objective=steps.Objective('bce', 1.0, 1.0, 0.5),
     ema_decay=ema_decay,
     **options,
   )

@@ -60,7 +60,7 @@ def main(argv):
     )
 
   body = functools.partial(
-    steps.train_step, weights=steps.LossWeights('lsgan', 10.0, 0.0, 0.5)
+    steps.train_step, objective=steps.Objective('lsgan', 10.0, 0.0, 0.5)
   )
   print(turns.describe_machine('jax', 'grain'))
   with tempfile.TemporaryDirectory() as root:

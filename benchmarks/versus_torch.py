@@ -133,7 +133,7 @@ def ready_ours(case: str, features: int) -> turns.Turn:
   )
   key = jax.random.key(0)
   step = functools.partial(
-    steps.train_step, weights=steps.LossWeights('lsgan', **_WEIGHTS)
+    steps.train_step, objective=steps.Objective('lsgan', **_WEIGHTS)
   )
   step = jax.jit(step, donate_argnums=0).lower(state, batch, key).compile()
   host.release()

@@ -1,13 +1,15 @@
-"""Names for the arrays that travel through the package."""
+"""Names for the arrays that travel through the package: types with shapes.
 
-from typing import Literal
+The tests check them at every call; axes of one name have one size in a call.
+"""
 
-import jax
+from jaxtyping import Array
+from jaxtyping import Float
+from jaxtyping import Key as KeyType
 
-Images = jax.Array  # [B, H, W, C] float32 in [-1, 1]
-Scores = jax.Array  # [B, rows, cols, 1] logits, one for each patch
-Scalar = jax.Array  # []
-Key = jax.Array  # a typed PRNG key
-Batch = dict[str, Images]  # {'a': [B, H, W, C], 'b': [B, H, W, C]}
+Images = Float[Array, 'batch height width channels']  # in [-1, 1]
+Scores = Float[Array, 'batch rows columns 1']  # logits, one for each patch
+Scalar = Float[Array, '']
+Key = KeyType[Array, '']  # a typed PRNG key
+Batch = dict[str, Images]  # {'a', 'b'}
 Metrics = dict[str, Scalar]
-Direction = Literal['ab', 'ba']

@@ -159,14 +159,14 @@ def create_state(
 
 def train_step(config: ml_collections.ConfigDict) -> Callable:
   """`step(state, batch, key, *, axis_name)` with the config's losses."""
-  weights = steps.LossWeights(**config.loss)
+  objective = steps.Objective(**config.loss)
 
   def step(state, batch, key, *, axis_name=None):
     return steps.train_step(
       state,
       batch,
       key,
-      weights=weights,
+      objective=objective,
       axis_name=axis_name,
       parts=config.accumulate_steps,
       remat=config.remat,

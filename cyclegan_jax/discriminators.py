@@ -4,6 +4,7 @@ import functools
 
 from flax import linen as nn
 
+from cyclegan_jax import array_types
 from cyclegan_jax import convolution
 from cyclegan_jax import normalisation
 
@@ -28,7 +29,7 @@ class PatchDiscriminator(nn.Module):
   dtype: str | None = None
 
   @nn.compact
-  def __call__(self, images):
+  def __call__(self, images: array_types.Images) -> array_types.Scores:
     """Scores images [B, H, W, C]: logits [B, rows, cols, 1], high = real."""
     layer = functools.partial(convolution.Conv, kernel_size=4, padding=1)
     features = layer(

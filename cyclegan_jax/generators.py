@@ -9,6 +9,7 @@ import functools
 from flax import linen as nn
 import jax.numpy as jnp
 
+from cyclegan_jax import array_types
 from cyclegan_jax import convolution
 from cyclegan_jax import normalisation
 from cyclegan_jax import padding
@@ -51,7 +52,9 @@ class UNet(nn.Module):
     return self.levels
 
   @nn.compact
-  def __call__(self, images, *, train: bool = False):
+  def __call__(
+    self, images: array_types.Images, *, train: bool = False
+  ) -> array_types.Images:
     """Translates images [B, H, W, channels] in [-1, 1] to the same shape.
 
     Args:
@@ -123,7 +126,9 @@ class ResNet(nn.Module):
   preserve_adopted_names = True  # of `start`, which checkpoints know it by
 
   @nn.compact
-  def __call__(self, images, *, train: bool = False):
+  def __call__(
+    self, images: array_types.Images, *, train: bool = False
+  ) -> array_types.Images:
     """Translates images [B, H, W, channels] in [-1, 1] to the same shape.
 
     Args:

@@ -14,6 +14,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from cyclegan_jax import array_types
+
 
 class ImagePool(struct.PyTreeNode):
   images: Any  # [P, H, W, C] float32
@@ -27,7 +29,9 @@ def create_pool(size: int, image_shape: tuple[int, int, int]) -> ImagePool:
   )
 
 
-def query(pool: ImagePool, fakes, key) -> tuple[ImagePool, Any]:
+def query(
+  pool: ImagePool, fakes: array_types.Images, key: array_types.Key
+) -> tuple[ImagePool, array_types.Images]:
   """Shows the fakes [B, H, W, C] to the pool, one after the other.
 
   Returns:

@@ -17,7 +17,7 @@ from cyclegan_jax import losses
 from cyclegan_jax import state as state_lib
 
 
-class LossWeights(NamedTuple):
+class Objective(NamedTuple):
   """What is minimised.
 
   Attributes:
@@ -38,7 +38,7 @@ def train_step(
   batch: array_types.Batch,
   key: array_types.Key,
   *,
-  weights: LossWeights,
+  objective: Objective,
   axis_name: str | None = None,
   parts: int = 1,
   remat: bool = False,
@@ -50,7 +50,7 @@ def train_step(
     state: before the update.
     batch: unpaired images {'a', 'b'}, each [B, H, W, C] in [-1, 1].
     key: of the run; what a step draws is derived from it and `state.step`.
-    weights: of the losses.
+    objective: what is minimised.
     axis_name: of the devices that share a global batch, if any.
     parts: into which the batch is divided, one after the other in memory; the
       gradient is the mean over all.
@@ -68,10 +68,10 @@ def train_step(
     dropout_key = jax.random.fold_in(dropout_key, lax.axis_index(axis_name))
 
   def generators(params, batch, key):
-    return generator_loss(params, state, batch, weights, key, remat=remat)
+    return generator_loss(params, state, batch, objective, key, remat=remat)
 
   def discriminators(params, images):
-    return discriminator_loss(params, state, *images, weights)
+    return discriminator_loss(params, state, *images, objective)
 
   gen_grads, (fakes, gen_metrics) = _gradient(
     generators, state.params('gen_ab', 'gen_ba'), batch, parts, dropout_key
@@ -122,7 +122,15 @@ def _gradient(loss, params, images, parts, key=None):
   )
 
 
-def generator_loss(params, state, batch, weights, key, *, remat=False):
+def generator_loss(
+  params: dict,
+  state: state_lib.CycleGANState,
+  batch: array_types.Batch,
+  objective: Objective,
+  key: array_types.Key,
+  *,
+  remat: bool = False,
+):
   """What both generators minimise.
 
   The reported totals are each generator's own: its adversarial loss, both cycle
@@ -133,7 +141,7 @@ def generator_loss(params, state, batch, weights, key, *, remat=False):
     params: {'gen_ab', 'gen_ba'}, the only parameters differentiated.
     state: the rest.
     batch: as in `train_step`.
-    weights: likewise.
+    objective: likewise.
     key: for dropout.
     remat: as in `train_step`.
 
@@ -142,7 +150,7 @@ def generator_loss(params, state, batch, weights, key, *, remat=False):
   """
   keys = iter(jax.random.split(key, 4))
 
-  def generate(name, images):
+  def apply_generator(name, images):
     def apply(params, images, key):
       return getattr(state, name).apply_fn(
         {'params': params}, images, train=True, rngs={'dropout': key}
@@ -151,37 +159,39 @@ def generator_loss(params, state, batch, weights, key, *, remat=False):
     apply = jax.checkpoint(apply) if remat else apply
     return apply(params[name], images, next(keys))
 
-  def translate(name, source, target):
+  def make_fakes(name, source, target):
     """Fakes of `source`; and `target` mapped, if anything depends on it."""
-    if weights.identity == 0:
-      return generate(name, source), target
+    if objective.identity == 0:
+      return apply_generator(name, source), target
     # Every layer works image by image, so one call on both is exact.
-    both = generate(name, jnp.concatenate([source, target]))
+    both = apply_generator(name, jnp.concatenate([source, target]))
     return jnp.split(both, 2)
 
   a, b = batch['a'], batch['b']
-  fake_b, same_b = translate('gen_ab', a, b)
-  fake_a, same_a = translate('gen_ba', b, a)
+  fake_b, same_b = make_fakes('gen_ab', a, b)
+  fake_a, same_a = make_fakes('gen_ba', b, a)
   terms = {
-    'adversarial_ab': _verdict(
-      state.disc_b.params, state.disc_b, fake_b, weights.kind
-    ),
-    'adversarial_ba': _verdict(
-      state.disc_a.params, state.disc_a, fake_a, weights.kind
-    ),
-    'cycle_a': losses.cycle_loss(a, generate('gen_ba', fake_b)),
-    'cycle_b': losses.cycle_loss(b, generate('gen_ab', fake_a)),
+    'adversarial_ab': _judge(state.disc_b, fake_b, objective.kind),
+    'adversarial_ba': _judge(state.disc_a, fake_a, objective.kind),
+    'cycle_a': losses.cycle_loss(a, apply_generator('gen_ba', fake_b)),
+    'cycle_b': losses.cycle_loss(b, apply_generator('gen_ab', fake_a)),
     'identity_a': losses.identity_loss(a, same_a),
     'identity_b': losses.identity_loss(b, same_b),
   }
-  cycle = weights.cycle * (terms['cycle_a'] + terms['cycle_b'])
-  own_ab = terms['adversarial_ab'] + weights.identity * terms['identity_b']
-  own_ba = terms['adversarial_ba'] + weights.identity * terms['identity_a']
+  cycle = objective.cycle * (terms['cycle_a'] + terms['cycle_b'])
+  own_ab = terms['adversarial_ab'] + objective.identity * terms['identity_b']
+  own_ba = terms['adversarial_ba'] + objective.identity * terms['identity_a']
   totals = {'generator_ab': own_ab + cycle, 'generator_ba': own_ba + cycle}
   return own_ab + own_ba + cycle, ({'a': fake_a, 'b': fake_b}, totals | terms)
 
 
-def discriminator_loss(params, state, batch, past_fakes, weights):
+def discriminator_loss(
+  params: dict,
+  state: state_lib.CycleGANState,
+  batch: array_types.Batch,
+  past_fakes: array_types.Batch,
+  objective: Objective,
+):
   """What both discriminators minimise: the sum of their own losses.
 
   Args:
@@ -189,7 +199,7 @@ def discriminator_loss(params, state, batch, past_fakes, weights):
     state: the rest.
     batch: as in `train_step`.
     past_fakes: {'a', 'b'}, [B, H, W, C], out of the pools.
-    weights: as in `train_step`.
+    objective: as in `train_step`.
 
   Returns:
     The loss, and as aux no images and the metrics.
@@ -200,16 +210,21 @@ def discriminator_loss(params, state, batch, past_fakes, weights):
     images = jnp.concatenate([batch[domain], past_fakes[domain]])
     scores = getattr(state, name).apply_fn({'params': params[name]}, images)
     real, fake = jnp.split(scores, 2)
-    return weights.discriminator * (
-      losses.adversarial_loss(real, real=True, kind=weights.kind)
-      + losses.adversarial_loss(fake, real=False, kind=weights.kind)
+    return objective.discriminator * (
+      losses.adversarial_loss(real, real=True, kind=objective.kind)
+      + losses.adversarial_loss(fake, real=False, kind=objective.kind)
     )
 
   metrics = {f'discriminator_{domain}': judge(domain) for domain in 'ab'}
   return sum(metrics.values()), ({}, metrics)
 
 
-def refresh_pools(state, fakes, key, axis_name):
+def refresh_pools(
+  state: state_lib.CycleGANState,
+  fakes: array_types.Batch,
+  key: array_types.Key,
+  axis_name: str | None,
+) -> tuple[dict[str, image_pool.ImagePool], array_types.Batch]:
   """Shows the fakes of all devices to the pools.
 
   The pools are the same on every device: each of them gathers the global batch,
@@ -262,6 +277,8 @@ def generate(
   return getattr(state, name).apply_fn({'params': params}, images)
 
 
-def _verdict(params, discriminator, fakes, kind):
-  scores = discriminator.apply_fn({'params': params}, fakes)
+def _judge(discriminator, fakes, kind):
+  """How far a discriminator is from taking fakes for real."""
+  params = {'params': discriminator.params}
+  scores = discriminator.apply_fn(params, fakes)
   return losses.adversarial_loss(scores, real=True, kind=kind)

@@ -31,9 +31,9 @@ def create():
 
 
 def step(state, batch, key, *, axis_name=None):
-  weights = steps.LossWeights('lsgan', 10.0, 5.0, 0.5)
+  objective = steps.Objective('lsgan', 10.0, 5.0, 0.5)
   return steps.train_step(
-    state, batch, key, weights=weights, axis_name=axis_name
+    state, batch, key, objective=objective, axis_name=axis_name
   )
 
 

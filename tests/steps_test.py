@@ -37,7 +37,7 @@ def batch():
   return {'a': a, 'b': b}
 
 
-def textbook_step(state, batch, weights):
+def textbook_step(state, batch, objective):
   """Zhu et al. 2017: every loss by its formula, every gradient on its own.
 
   X, Y, G, F, D_X and D_Y as in the paper; G and F each minimise the full
@@ -51,7 +51,7 @@ def textbook_step(state, batch, weights):
     return apply({'params': params}, images)
 
   def cost(logits, label):
-    if weights.kind == 'lsgan':
+    if objective.kind == 'lsgan':
       return jnp.mean((logits - label) ** 2)
     probability = 1 / (1 + jnp.exp(-logits))
     return -jnp.mean(
@@ -69,10 +69,10 @@ def textbook_step(state, batch, weights):
     )
     cycle = l1(net(generate, f, fake_y), x) + l1(net(generate, g, fake_x), y)
     identity = l1(net(generate, g, y), y) + l1(net(generate, f, x), x)
-    return gan + weights.cycle * cycle + weights.identity * identity
+    return gan + objective.cycle * cycle + objective.identity * identity
 
   def discriminator_cost(d, real, fake):
-    return weights.discriminator * (
+    return objective.discriminator * (
       cost(net(discriminate, d, real), 1.0)
       + cost(net(discriminate, d, fake), 0.0)
     )
@@ -94,15 +94,15 @@ def textbook_step(state, batch, weights):
 @pytest.mark.parametrize(
   'weights',
   [
-    steps.LossWeights('bce', 1.0, 1.0, 0.5),
-    steps.LossWeights('lsgan', 10.0, 5.0, 0.5),
-    steps.LossWeights('lsgan', 10.0, 0.0, 1.0),
+    steps.Objective('bce', 1.0, 1.0, 0.5),
+    steps.Objective('lsgan', 10.0, 5.0, 0.5),
+    steps.Objective('lsgan', 10.0, 0.0, 1.0),
   ],
 )
-def test_step_equals_the_textbook(batch, weights):
+def test_step_equals_the_textbook(batch, objective):
   state = create()
-  step = jax.jit(functools.partial(steps.train_step, weights=weights))
-  textbook = jax.jit(functools.partial(textbook_step, weights=weights))
+  step = jax.jit(functools.partial(steps.train_step, objective=objective))
+  textbook = jax.jit(functools.partial(textbook_step, objective=objective))
   for _ in range(2):
     expected = textbook(state, batch)
     state, _ = step(state, batch, jax.random.key(2))
@@ -120,7 +120,7 @@ def tracked():
   def step(state, batch, key):
     traces.append(None)
     return steps.train_step(
-      state, batch, key, weights=steps.LossWeights('bce', 1.0, 1.0, 0.5)
+      state, batch, key, objective=steps.Objective('bce', 1.0, 1.0, 0.5)
     )
 
   generator = generators.UNet(features=4, levels=2, dropout=0.5)
@@ -190,7 +190,7 @@ def update(batch, changes=None, count=2, **options):
   step = jax.jit(
     functools.partial(
       steps.train_step,
-      weights=steps.LossWeights('lsgan', 10.0, 5.0, 0.5),
+      objective=steps.Objective('lsgan', 10.0, 5.0, 0.5),
       **options,
     )
   )
