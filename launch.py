@@ -26,7 +26,7 @@ from ml_collections import config_flags
 from cyclegan_jax import checks
 from cyclegan_jax import command_line
 from cyclegan_jax import errors
-from cyclegan_jax import host
+from cyclegan_jax.runtime import host
 
 _RUN = {'workdir': 'W, the folder of a run'}
 MODES = {

@@ -41,9 +41,9 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'stray word {argv[1]!r}')
   from cyclegan_jax import build
-  from cyclegan_jax import host
-  from cyclegan_jax import monitor
   from cyclegan_jax import run
+  from cyclegan_jax.evaluation import monitor
+  from cyclegan_jax.runtime import host
 
   host.tune()
   config = _CONFIG.value
@@ -132,9 +132,9 @@ def ready_supervised(config, data, schedule):
   import jax
 
   from cyclegan_jax import build
-  from cyclegan_jax import losses
   from cyclegan_jax import run
-  from cyclegan_jax import steps
+  from cyclegan_jax.gan import losses
+  from cyclegan_jax.gan import steps
 
   modules = build.networks(config)
   state = jax.jit(build.create_state(config, modules, schedule))()

@@ -5,8 +5,8 @@ import functools
 
 def make_modules(case: str, dtype=None):
   """(generator, discriminator, size, batch size) of a case."""
-  from cyclegan_jax import discriminators
-  from cyclegan_jax import generators
+  from cyclegan_jax.networks import discriminators
+  from cyclegan_jax.networks import generators
 
   network, *numbers = case.split(':')
   size, features, batch_size = map(int, numbers)
@@ -33,8 +33,8 @@ def make_step(case: str, *, dtype=None, ema_decay=0.0, pool_size=0, **options):
   import numpy as np
   import optax
 
-  from cyclegan_jax import state as state_lib
-  from cyclegan_jax import steps
+  from cyclegan_jax.gan import state as state_lib
+  from cyclegan_jax.gan import steps
 
   generator, discriminator, size, batch_size = make_modules(case, dtype)
   create = functools.partial(
@@ -90,7 +90,7 @@ def least_flops(case: str) -> int:
   import jax
   import jax.numpy as jnp
 
-  from cyclegan_jax import convolution
+  from cyclegan_jax.networks import convolution
 
   generator, discriminator, size, batch_size = make_modules(case)
   images = jnp.zeros((1, size, size, 1))

@@ -26,7 +26,7 @@ def find_layers(case):
   import jax
   import jax.numpy as jnp
 
-  from cyclegan_jax import convolution
+  from cyclegan_jax.networks import convolution
 
   generator, discriminator, size, batch_size = cases.make_modules(case)
   images = jnp.zeros((batch_size, size, size, 1))
@@ -64,7 +64,7 @@ def measure(which, images, kernel, stride, padding):
   import jax
   import numpy as np
 
-  from cyclegan_jax import forms
+  from cyclegan_jax.networks import convolution_forms as forms
 
   rng = np.random.default_rng(0)
   side = (images[1] + 2 * padding - kernel[0]) // stride + 1
@@ -104,8 +104,8 @@ def measure(which, images, kernel, stride, padding):
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'stray word {argv[1]!r}')
-  from cyclegan_jax import convolution
-  from cyclegan_jax import host
+  from cyclegan_jax.networks import convolution
+  from cyclegan_jax.runtime import host
 
   host.tune()
   print(turns.describe_machine('jax'))

@@ -27,9 +27,9 @@ _SLICES = 400
 
 def open_slices(root):
   """A training domain of random pictures."""
+  from cyclegan_jax.data import slices
   from cyclegan_jax.mri import framing
   from cyclegan_jax.mri import scans
-  from cyclegan_jax.mri import slices
 
   rng = np.random.default_rng(0)
   folder = root / 'pictures'
@@ -49,7 +49,7 @@ def open_slices(root):
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'stray word {argv[1]!r}')
-  from cyclegan_jax import data
+  from cyclegan_jax.data import batches as batches_lib
 
   def resident():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -59,7 +59,7 @@ def main(argv):
     source = open_slices(pathlib.Path(root))
     for threads in (1, 2):
       batches = iter(
-        data.train_batches(
+        batches_lib.train_batches(
           source,
           source,
           image_size=_SIZE.value,

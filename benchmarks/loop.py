@@ -30,18 +30,18 @@ _STEPS = flags.DEFINE_integer('steps', 2000, 'Steps of a round.')
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'stray word {argv[1]!r}')
-  from cyclegan_jax import host
+  from cyclegan_jax.runtime import host
 
   host.tune()
   from flax import linen as nn
   import jax
   import optax
 
-  from cyclegan_jax import data
-  from cyclegan_jax import logbook as logbook_lib
-  from cyclegan_jax import parallel
-  from cyclegan_jax import state as state_lib
-  from cyclegan_jax import steps
+  from cyclegan_jax.data import batches as batches_lib
+  from cyclegan_jax.gan import state as state_lib
+  from cyclegan_jax.gan import steps
+  from cyclegan_jax.reporting import logbook as logbook_lib
+  from cyclegan_jax.runtime import devices
 
   class Empty(nn.Module):
     @nn.compact
@@ -66,14 +66,14 @@ def main(argv):
   with tempfile.TemporaryDirectory() as root:
     source = loader.open_slices(pathlib.Path(root))
     batches = iter(
-      data.train_batches(
+      batches_lib.train_batches(
         source, source, image_size=256, batch_size=1, seed=0, threads=1
       )
     )
-    state = parallel.create_replicated(create)
-    key = parallel.replicate(jax.random.key(0))
-    batch = parallel.shard(next(batches))
-    step = parallel.data_parallel(body).lower(state, batch, key).compile()
+    state = devices.create_replicated(create)
+    key = devices.replicate(jax.random.key(0))
+    batch = devices.shard(next(batches))
+    step = devices.data_parallel(body).lower(state, batch, key).compile()
     logbook = logbook_lib.Logbook(
       pathlib.Path(root),
       start=0,
@@ -101,10 +101,10 @@ def main(argv):
         times = [time.perf_counter()]
         images = next(source)
         times.append(time.perf_counter())
-        batch = parallel.shard(images)
+        batch = devices.shard(images)
         times.append(time.perf_counter())
         state, metrics = step(state, batch, key)
-        parallel.throttle(in_flight, metrics)
+        devices.throttle(in_flight, metrics)
         times.append(time.perf_counter())
         logbook.record(done, metrics)
         times.append(time.perf_counter())

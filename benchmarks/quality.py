@@ -29,7 +29,7 @@ from PIL import ImageDraw
 from PIL import ImageFont
 
 from benchmarks import turns
-from cyclegan_jax import scores as scores_lib
+from cyclegan_jax.evaluation import scores as scores_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _BEST = 'configs/t1t2_best.py'

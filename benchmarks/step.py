@@ -43,7 +43,7 @@ _OPTIONS = {
 
 def ready(case: str, plain: bool) -> turns.Turn:
   """One version, compiled, with a fresh state."""
-  from cyclegan_jax import host
+  from cyclegan_jax.runtime import host
 
   if not plain:
     host.tune()
@@ -73,8 +73,8 @@ def _make_plain():
   """Puts flax's and XLA's own in the place of our convolutions."""
   from flax import linen as nn
 
-  from cyclegan_jax import convolution
-  from cyclegan_jax import forms
+  from cyclegan_jax.networks import convolution
+  from cyclegan_jax.networks import convolution_forms as forms
 
   class PlainConvTranspose(nn.Module):
     """flax's own layer, with the parameters of ours."""
@@ -148,7 +148,7 @@ def say_work_and_memory(case):
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'stray word {argv[1]!r}')
-  from cyclegan_jax import host
+  from cyclegan_jax.runtime import host
 
   host.tune()
   print(turns.describe_machine('jax', 'flax'))

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 
 class UNet(nn.Module):
-  """`models.UNet` with its default fields; images [B, 1, H, W]."""
+  """`generators.UNet` with its default fields; images [B, 1, H, W]."""
 
   def __init__(self, features: int, levels: int):
     super().__init__()
@@ -58,7 +58,7 @@ class UNet(nn.Module):
 
 
 class ResNet(nn.Module):
-  """`models.ResNet`; images [B, 1, H, W]."""
+  """`generators.ResNet`; images [B, 1, H, W]."""
 
   def __init__(self, features: int, blocks: int):
     super().__init__()
@@ -101,7 +101,7 @@ class ResNet(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-  """`models.PatchDiscriminator` with three layers; images [B, 1, H, W]."""
+  """`discriminators.PatchDiscriminator`, three layers; images [B, 1, H, W]."""
 
   def __init__(self, features: int):
     super().__init__()

@@ -58,8 +58,8 @@ def parse(case: str) -> tuple[str, bool, int, int]:
 
 def make_modules(network, size, features):
   """Our generator and discriminator."""
-  from cyclegan_jax import discriminators
-  from cyclegan_jax import generators
+  from cyclegan_jax.networks import discriminators
+  from cyclegan_jax.networks import generators
 
   generator = {
     'unet': lambda: generators.UNet(
@@ -99,14 +99,14 @@ def make_params(module, network, size):
 
 def ready_ours(case: str, features: int) -> turns.Turn:
   """Our side: compiled, with its weights."""
-  from cyclegan_jax import host
+  from cyclegan_jax.runtime import host
 
   host.tune()
   import jax
   import optax
 
-  from cyclegan_jax import state as state_lib
-  from cyclegan_jax import steps
+  from cyclegan_jax.gan import state as state_lib
+  from cyclegan_jax.gan import steps
 
   network, forward, size, batch_size = parse(case)
   generator, discriminator = make_modules(network, size, features)

@@ -93,7 +93,7 @@ def get_config() -> ml_collections.ConfigDict:
   # Of both generators; `unet` or `resnet` below.
   config.generator = unet()
 
-  # Of both discriminators: PatchGAN, models.PatchDiscriminator.
+  # Of both discriminators: PatchGAN, discriminators.PatchDiscriminator.
   config.discriminator = ml_collections.ConfigDict()
   # Width of the first layer.
   config.discriminator.features = 64
@@ -136,7 +136,7 @@ def get_config() -> ml_collections.ConfigDict:
 
 
 def unet() -> ml_collections.ConfigDict:
-  """A section `generator`: models.UNet."""
+  """A section `generator`: generators.UNet."""
   generator = ml_collections.ConfigDict()
   generator.network = 'unet'
   # Width of the first level; it doubles up to eight times that.
@@ -156,7 +156,7 @@ def unet() -> ml_collections.ConfigDict:
 
 
 def resnet() -> ml_collections.ConfigDict:
-  """A section `generator`: models.ResNet."""
+  """A section `generator`: generators.ResNet."""
   generator = ml_collections.ConfigDict()
   generator.network = 'resnet'
   # Width at full resolution; the blocks have four times that.
@@ -164,7 +164,7 @@ def resnet() -> ml_collections.ConfigDict:
   # Residual blocks.
   generator.blocks = 9
   # Start from a map of how tissues look in one contrast and the other, fitted
-  # to the training slices without pairs (mri/contrast.py, after Goodman 1953,
+  # to the training slices without pairs (contrast/fit.py, after Goodman 1953,
   # "Ecological Regressions and Behavior of Individuals").
   generator.contrast_map = False
   return generator

@@ -8,20 +8,20 @@ import jax
 import ml_collections
 import optax
 
-from cyclegan_jax import cache_folders
-from cyclegan_jax import contrast_map
-from cyclegan_jax import data as data_lib
-from cyclegan_jax import discriminators
 from cyclegan_jax import errors
-from cyclegan_jax import generators
-from cyclegan_jax import optimizers
 from cyclegan_jax import rules
-from cyclegan_jax import sources
-from cyclegan_jax import state as state_lib
-from cyclegan_jax import steps
 from cyclegan_jax import stored_config
-from cyclegan_jax.mri import contrast
+from cyclegan_jax.contrast import fit
+from cyclegan_jax.contrast import layer
+from cyclegan_jax.data import batches as batches_lib
+from cyclegan_jax.data import sources
+from cyclegan_jax.gan import schedules
+from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.gan import steps
 from cyclegan_jax.mri import framing
+from cyclegan_jax.networks import discriminators
+from cyclegan_jax.networks import generators
+from cyclegan_jax.runtime import cache_folders
 
 GENERATORS = {'unet': generators.UNet, 'resnet': generators.ResNet}
 
@@ -57,7 +57,7 @@ def open_data(config: ml_collections.ConfigDict) -> sources.Data:
 def train_batches(config: ml_collections.ConfigDict, data: sources.Data):
   """An iterator over {'a', 'b'}, each [B, H, W, 1] in [-1, 1], endless."""
   return iter(
-    data_lib.train_batches(
+    batches_lib.train_batches(
       data.train['a'],
       data.train['b'],
       image_size=config.image_size,
@@ -113,7 +113,7 @@ def schedule(
   config: ml_collections.ConfigDict, *, steps_per_epoch: int
 ) -> optax.Schedule:
   """The learning rate of every update."""
-  return optimizers.hold_then_decay(
+  return schedules.hold_then_decay(
     config.optimizer.learning_rate,
     num_steps=config.num_epochs * steps_per_epoch,
     decay_steps=config.decay_epochs * steps_per_epoch,
@@ -184,7 +184,7 @@ def _generator(config):
     twos = (config.image_size & -config.image_size).bit_length() - 1
     fields['levels'] = min(twos, 8)
   if fields.pop('contrast_map', False):
-    fields['start'] = contrast_map.ContrastLayer(
+    fields['start'] = layer.ContrastLayer(
       surroundings(config), name='contrast_map'
     )
   module = GENERATORS[network](**fields, dtype=config.compute_dtype)
@@ -202,7 +202,7 @@ def _generator(config):
 
 def surroundings(config: ml_collections.ConfigDict) -> float:
   """The deviation of what a contrast map takes for surroundings, pixels."""
-  return contrast.SURROUNDINGS * config.image_size
+  return fit.SURROUNDINGS * config.image_size
 
 
 def _discriminator(config):

@@ -10,8 +10,8 @@ import pathlib
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import rules
-from cyclegan_jax import workdir_lock
 from cyclegan_jax.mri import scans
+from cyclegan_jax.runtime import workdir_lock
 
 # Fields that may change when a run is resumed: they decide how long it goes on,
 # what it tells and on what it runs, not what a step does. Where the data lie

@@ -6,19 +6,19 @@ import pathlib
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import cases
-from cyclegan_jax import checkpoint as checkpoint_lib
+from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import pictures
 from cyclegan_jax import restore
-from cyclegan_jax import scores
-from cyclegan_jax import screen
 from cyclegan_jax import stored_config
-from cyclegan_jax import tables
-from cyclegan_jax.mri import metrics
+from cyclegan_jax.evaluation import cases
+from cyclegan_jax.evaluation import metrics
+from cyclegan_jax.evaluation import scores
+from cyclegan_jax.evaluation import tables
 from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans as scans_lib
+from cyclegan_jax.reporting import pictures
+from cyclegan_jax.runtime import checkpoint as checkpoint_lib
 
 _DRAWN = 4  # rows of a picture
 
@@ -64,7 +64,7 @@ def evaluate(
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
   pairs = patients.pair_scans(found_a, found_b)
-  screen.say(
+  console.say(
     f'checkpoint {meta.step} of {workdir}: {len(pairs)} pairs among '
     f'{len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
   )
@@ -90,7 +90,7 @@ def evaluate(
       continue
     found.records += records
     found.note(*notes)
-    screen.say(f'{task}: {case.name}')
+    console.say(f'{task}: {case.name}')
     for direction, rows in found.rows.items():
       if pairs and len(rows) < _DRAWN:
         rows += _choose_rows(case, direction, -(-_DRAWN // len(jobs)))
@@ -127,13 +127,13 @@ class _Found:
     """Keeps why something cannot be scored, and says it at once."""
     line = str(error) if place in str(error) else f'{place}: {error}'
     self.failed.append(line)
-    screen.say(f'{task}: failed: {line}')
+    console.say(f'{task}: failed: {line}')
 
   def note(self, *notes: str):
     """Keeps notes, and says them at once."""
     self.notes += notes
     for words in notes:
-      screen.say(f'warning: {words}')
+      console.say(f'warning: {words}')
 
 
 def _write(workdir, meta, translators, found, *, paired):
@@ -161,8 +161,8 @@ def _write(workdir, meta, translators, found, *, paired):
     else:
       path.unlink(missing_ok=True)  # an earlier evaluation's
   for line in tables.format_means(report):
-    screen.say(line)
-  screen.say(f'written to {workdir}: {", ".join(written)}')
+    console.say(line)
+  console.say(f'written to {workdir}: {", ".join(written)}')
   return report
 
 
@@ -199,7 +199,7 @@ def _load(job, translators, volume, batch_size, cycle, task):
   settings = dict(
     batch_size=batch_size,
     cycle=cycle,
-    report=screen.report_progress(f'{task}: {scans[0].name}'),
+    report=console.report_progress(f'{task}: {scans[0].name}'),
   )
   if scans[0].is_picture:
     return cases.load_pictures(job, translators, **settings)

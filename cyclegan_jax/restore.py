@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import checkpoint
-from cyclegan_jax import inference
 from cyclegan_jax import meta as meta_lib
-from cyclegan_jax import state as state_lib
 from cyclegan_jax import stored_config
+from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.inference import translation
+from cyclegan_jax.runtime import checkpoint
 
 
 def read_meta(path: pathlib.Path) -> meta_lib.Meta:
@@ -22,7 +22,7 @@ def read_meta(path: pathlib.Path) -> meta_lib.Meta:
 
 def load_translators(
   path: pathlib.Path, directions: Sequence[str] = ('ab', 'ba')
-) -> dict[str, inference.Translator]:
+) -> dict[str, translation.Translator]:
   """The generators of a run.
 
   Args:
@@ -46,7 +46,7 @@ def load_translators(
     params = checkpoint.restore_params(
       path, (state_lib.average_of(name), name), like
     )
-    translators[direction] = inference.Translator(
+    translators[direction] = translation.Translator(
       generate=_compile(module, params),
       direction=direction,
       domains=(build.names(config)[source], build.names(config)[target]),

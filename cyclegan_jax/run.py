@@ -12,22 +12,22 @@ import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import checkpoint
+from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import host
-from cyclegan_jax import logbook as logbook_lib
 from cyclegan_jax import meta as meta_lib
-from cyclegan_jax import parallel
-from cyclegan_jax import prior
-from cyclegan_jax import screen
-from cyclegan_jax import signals
-from cyclegan_jax import sources
-from cyclegan_jax import state as state_lib
 from cyclegan_jax import stored_config
-from cyclegan_jax import summary
-from cyclegan_jax import workdir_lock
-from cyclegan_jax.mri import slices as slices_lib
+from cyclegan_jax.contrast import start as start_lib
+from cyclegan_jax.data import slices as slices_lib
+from cyclegan_jax.data import sources
+from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.reporting import logbook as logbook_lib
+from cyclegan_jax.reporting import summary
+from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import host
+from cyclegan_jax.runtime import signals
+from cyclegan_jax.runtime import workdir_lock
 
 _LESS_MEMORY = (
   'try --config.remat=True, a larger --config.accumulate_steps, '
@@ -100,7 +100,7 @@ def open_run(
       is training in the workdir.
   """
   take_workdir = stack.enter_context(workdir_lock.hold(workdir))
-  parallel.check_batch_size(config.batch_size, config.accumulate_steps)
+  devices.check_batch_size(config.batch_size, config.accumulate_steps)
   build.keep_compiled(config)
   modules = build.networks(config)
   data = build.open_data(config)
@@ -110,7 +110,7 @@ def open_run(
       config.data[name] = os.path.abspath(config.data[name])
   plan = make_plan(config, data)
   schedule = build.schedule(config, steps_per_epoch=plan.steps_per_epoch)
-  state = parallel.create_replicated(
+  state = devices.create_replicated(
     build.create_state(config, modules, schedule)
   )
   batches = build.train_batches(config, data)
@@ -148,7 +148,7 @@ def open_run(
     state,
     start=meta.step,
     **plan._asdict(),
-    devices=parallel.describe_devices(),
+    devices=devices.describe_devices(),
     workdir=workdir,
   )
   return run
@@ -165,7 +165,7 @@ def open_logbook(
     batch_size=config.batch_size,
     log_every=config.log_every_steps,
     schedule=build.schedule(config, steps_per_epoch=run.plan.steps_per_epoch),
-    on_cpu=parallel.on_cpu(),
+    on_cpu=devices.on_cpu(),
     sums=run.meta.sums,
   )
 
@@ -180,12 +180,12 @@ def fit_start(
     return state
   images = {}
   for domain, slices in data.train.items():
-    count = prior.count_slices(slices.size)
+    count = start_lib.count_slices(slices.size)
     images[domain] = (slices_lib.load_spread(slices, count) + 1) / 2
-  maps = prior.fit_maps(
+  maps = start_lib.fit_maps(
     images, build.names(config), deviation=build.surroundings(config)
   )
-  return prior.put(state, maps)
+  return start_lib.put(state, maps)
 
 
 def compile_step(config: ml_collections.ConfigDict, run: Run, key):
@@ -245,19 +245,19 @@ def explain_memory():
 
 def _compile(config, state, key):
   shape = (config.batch_size, config.image_size, config.image_size, 1)
-  batch = parallel.shard(
+  batch = devices.shard(
     {domain: np.zeros(shape, np.float32) for domain in 'ab'}
   )
-  step = parallel.data_parallel(build.train_step(config), kind=config.parallel)
-  screen.say('compiling; a later start with the same sizes is quicker')
+  step = devices.data_parallel(build.train_step(config), kind=config.parallel)
+  console.say('compiling; a later start with the same sizes is quicker')
   with explain_memory():
     compiled = step.lower(state, batch, key).compile()
   host.release()
-  needed, size = parallel.memory_needed(compiled), parallel.memory_of_device()
+  needed, size = devices.memory_needed(compiled), devices.memory_of_device()
   if needed is None:
     return compiled
   fits = not size or needed < size
-  screen.say(
+  console.say(
     f'memory: a step takes {needed / 2**30:.1f} GiB'
     + (f' of {size / 2**30:.1f} GiB' if size else '')
     + ('' if fits else f'; it does not fit: {_LESS_MEMORY}')
@@ -271,7 +271,7 @@ def _check_same_data(data, saved, workdir):
     if saved[domain] == fingerprint:
       continue
     if not saved[domain].startswith(slices_lib.version_tag()):
-      screen.say(
+      console.say(
         f'note: the run in {workdir} was started by an older version, which '
         f'made slices of data.train_{domain} a little differently: whether '
         'they are the same is not checked'

@@ -5,7 +5,7 @@ import pathlib
 
 import ml_collections
 
-from cyclegan_jax import cache_folders
+from cyclegan_jax.runtime import cache_folders
 
 HIDDEN = '(see config.json)'
 _SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')

@@ -10,16 +10,16 @@ import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import data as data_lib
+from cyclegan_jax import console
 from cyclegan_jax import errors
-from cyclegan_jax import monitor
-from cyclegan_jax import parallel
-from cyclegan_jax import pictures
 from cyclegan_jax import run as run_lib
-from cyclegan_jax import screen
-from cyclegan_jax import signals
-from cyclegan_jax import state as state_lib
-from cyclegan_jax import steps
+from cyclegan_jax.data import batches as batches_lib
+from cyclegan_jax.evaluation import monitor
+from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.gan import steps
+from cyclegan_jax.reporting import pictures
+from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import signals
 
 _SAMPLES = 4  # columns of a sample grid
 
@@ -48,12 +48,12 @@ def train(
     if run.meta.step >= run.plan.num_steps:
       cut = run.plan.num_steps < run.plan.recipe_steps
       limit = 'max_steps' if cut else 'num_epochs'
-      screen.say(f'nothing left to do; to go on, raise --config.{limit}')
+      console.say(f'nothing left to do; to go on, raise --config.{limit}')
       return run.state
     if run.meta.step == 0:
       run.state = run_lib.fit_start(config, run.data, run.state)
     # Not the key of the weights.
-    key = parallel.replicate(jax.random.key(config.seed + 1))
+    key = devices.replicate(jax.random.key(config.seed + 1))
     train_step = run_lib.compile_step(config, run, key)
     logbook = stack.enter_context(
       contextlib.closing(run_lib.open_logbook(config, run, workdir))
@@ -61,7 +61,7 @@ def train(
     stopped = stack.enter_context(signals.listen('after this step'))
     stack.enter_context(run_lib.explain_memory())
     state = _go_through_steps(config, run, train_step, key, logbook, stopped)
-  screen.say(
+  console.say(
     f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
   )
   return state
@@ -72,7 +72,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
   state, size = run.state, config.image_size
   reconstruct = jax.jit(steps.reconstruct)
   translate = jax.jit(steps.translate)
-  samples = data_lib.sample_batch(
+  samples = batches_lib.sample_batch(
     run.data.pairs or run.data.train, count=_SAMPLES, image_size=size
   )
   watched = monitor.choose(run.data.train, image_size=size)
@@ -81,10 +81,10 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
   for step in range(run.meta.step, num_steps):
     # The host is some steps ahead of the devices, with the next batches on
     # them, until the logbook wants to know something.
-    batch = parallel.shard(next(run.batches))
+    batch = devices.shard(next(run.batches))
     with jax.transfer_guard('disallow'):
       state, metrics = train_step(state, batch, key)
-    parallel.throttle(in_flight, metrics)
+    devices.throttle(in_flight, metrics)
     done, last = step + 1, step + 1 == num_steps
     logbook.record(done, metrics)
     if last or is_due(done, config.sample_every_steps):

@@ -4,19 +4,19 @@ import functools
 
 import numpy as np
 
-from cyclegan_jax import checkpoint as checkpoint_lib
+from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import inference
-from cyclegan_jax import jobs as jobs_lib
-from cyclegan_jax import pictures
 from cyclegan_jax import restore
-from cyclegan_jax import screen
-from cyclegan_jax.mri import formats
+from cyclegan_jax.inference import plan as plan_lib
+from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import dispatch
+from cyclegan_jax.reporting import pictures
+from cyclegan_jax.runtime import checkpoint as checkpoint_lib
 
 # A result that loses more of its voxels, or has fewer levels, is none.
 _CLIPPED = 0.01
@@ -57,8 +57,8 @@ def translate(
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
-  jobs = jobs_lib.plan_jobs(scans.find_scans(source), source, target)
-  todo = [job for job in jobs if overwrite or not jobs_lib.is_taken(job)]
+  jobs = plan_lib.plan_jobs(scans.find_scans(source), source, target)
+  todo = [job for job in jobs if overwrite or not plan_lib.is_taken(job)]
   if len(jobs) == 1 and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
   model = restore.load_translators(
@@ -68,12 +68,12 @@ def translate(
   if volume >= 0:
     settings = settings._replace(index=volume)
   a, b = model.domains
-  screen.say(
+  console.say(
     f'{len(todo)} scan{"s" * (len(todo) != 1)} from {a} to {b}, checkpoint '
     f'{model.step} of {workdir}; the results are synthetic, not for diagnosis'
   )
   if len(todo) < len(jobs):
-    screen.say(
+    console.say(
       f'{len(jobs) - len(todo)} exist already and are left as they are; '
       '--overwrite replaces them'
     )
@@ -99,7 +99,7 @@ def _translate_all(todo, translate_scan, *, alone):
   failed = []
   for done, job in enumerate(todo, 1):
     count = f'{done} of {len(todo)}: ' if len(todo) > 1 else ''
-    report = screen.report_progress(f'{count}{job.scan.name}')
+    report = console.report_progress(f'{count}{job.scan.name}')
     try:
       translate_scan(job, report=report)
     except Exception as error:
@@ -109,9 +109,9 @@ def _translate_all(todo, translate_scan, *, alone):
       known = isinstance(error, errors.UserError)
       line = str(error) if known else f'{job.scan.place}: {error!r}'
       failed.append(line)
-      screen.say(f'{count}failed: {line}')
+      console.say(f'{count}failed: {line}')
     else:
-      screen.say(f'{count}{job.target}')
+      console.say(f'{count}{job.target}')
   return failed
 
 
@@ -119,14 +119,14 @@ def _translate_scan(
   job, *, model, settings, voxel_type, batch_size, preview, report
 ):
   scan = job.scan
-  volume, scaling = inference.read_scaled(scan, model, settings)
+  volume, scaling = translation.read_scaled(scan, model, settings)
   for note in volume.notes:
-    screen.say(f'note: {scan.place}: {note}')
+    console.say(f'note: {scan.place}: {note}')
   # A picture's white stays white; a scan gets the other contrast's units.
   pictured = scaling.kind == 'white'
   target = scaling if pictured else model.intensities[1].scaling
-  with formats.naming(scan):
-    fake = inference.translate_volume(
+  with dispatch.naming(scan):
+    fake = translation.translate_volume(
       model.generate,
       volume,
       batch_size=batch_size,
@@ -164,7 +164,7 @@ def _translate_scan(
     picture = draw_preview(volume, scaling, fake, target, model.domains)
     with files.replace_file(job.preview) as partial:
       picture.save(partial, format='PNG')
-  formats.write_scan(job.target, voxels, volume, provenance)
+  dispatch.write_scan(job.target, voxels, volume, provenance)
 
 
 def _convert(voxels, kind, scan, *, levels):

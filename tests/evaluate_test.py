@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from cyclegan_jax import errors
 from cyclegan_jax import evaluate
-from cyclegan_jax import pictures
-from cyclegan_jax import scores
+from cyclegan_jax.evaluation import scores
+from cyclegan_jax.reporting import pictures
 
 _ROOT = pathlib.Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from cyclegan_jax import workdir_lock
+from cyclegan_jax.runtime import workdir_lock
 import launch as launch_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent

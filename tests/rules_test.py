@@ -12,11 +12,11 @@ from configs import default
 from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import errors
-from cyclegan_jax import losses
-from cyclegan_jax import parallel
 from cyclegan_jax import rules
+from cyclegan_jax.gan import losses
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume
+from cyclegan_jax.runtime import devices
 
 _CONFIGS = pathlib.Path(default.__file__).parent
 # Whatever they are: paths, and truth values, which have a type and no range.
@@ -93,7 +93,7 @@ def test_a_batch_is_refused_that_no_memory_holds(unet):
 @pytest.mark.parametrize(
   'field,choices',
   [
-    ('parallel', parallel.KINDS),
+    ('parallel', devices.KINDS),
     ('loss.kind', losses.KINDS),
     ('data.intensity_a', intensity.KINDS),
     ('data.planes', tuple(volume.PLANES)),

@@ -12,10 +12,10 @@ from PIL import Image
 import pytest
 
 from cyclegan_jax import build
-from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax import train
+from cyclegan_jax.runtime import checkpoint
 
 _CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 _STEPS = 7  # epochs are of 2 steps: 7 slices, 4 a step
@@ -283,7 +283,7 @@ def test_a_step_that_does_not_fit_is_told_with_a_way_out(
       raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
 
   monkeypatch.setattr(
-    train.parallel, 'data_parallel', lambda *args, **kwargs: Step()
+    train.devices, 'data_parallel', lambda *args, **kwargs: Step()
   )
   with pytest.raises(errors.UserError, match='too little memory.*remat=True'):
     train.train(config, tmp_path)
@@ -308,7 +308,7 @@ def test_memory_that_does_not_suffice_is_told_before_training(
   config, tmp_path, capsys, monkeypatch
 ):
   config.max_steps = 1
-  monkeypatch.setattr(train.parallel, 'memory_of_device', lambda: 1000)
+  monkeypatch.setattr(train.devices, 'memory_of_device', lambda: 1000)
   train.train(config, tmp_path)
   assert 'it does not fit: try --config.remat' in capsys.readouterr().out
 

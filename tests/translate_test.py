@@ -12,23 +12,23 @@ import pydicom
 import pytest
 from scipy.spatial import transform
 
-from cyclegan_jax import checkpoint
 from cyclegan_jax import errors
-from cyclegan_jax import inference
 from cyclegan_jax import restore
 from cyclegan_jax import translate
-from cyclegan_jax.mri import formats
+from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import dispatch
+from cyclegan_jax.runtime import checkpoint
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
 
 def read(path):
   (scan,) = scans.find_scans(path)
-  return formats.read_scan(scan)
+  return dispatch.read_scan(scan)
 
 
 def run(trained, source, target, **changes):
@@ -86,7 +86,7 @@ def write_as(kind, root, voxels):
   like = volume_lib.Volume(voxels, affine)
   name = {'dicom': 'scan', 'nrrd': 'scan.nrrd'}.get(kind, 'scan.nii.gz')
   provenance = volume_lib.Provenance('x', 'y', {})
-  formats.write_scan(root / 'in' / name, voxels, like, provenance)
+  dispatch.write_scan(root / 'in' / name, voxels, like, provenance)
   return root / 'in' / name, root / 'out' / name
 
 
@@ -100,7 +100,7 @@ def test_an_identity_gives_the_file_back(
   before = read(source)
   scaling = intensity.fit_scaling(before.voxels)
   settings = framing.SliceSettings(size=32)
-  same = inference.Translator(
+  same = translation.Translator(
     generate=lambda images: images,
     direction='ab',
     domains=('T1w', 'T2w'),
@@ -158,7 +158,7 @@ def test_dicom_in_dicom_out_a_derived_series_of_the_same_place(
   trained, head, tmp_path
 ):
   like = read(head)
-  formats.write_scan(
+  dispatch.write_scan(
     tmp_path / 'in', like.voxels, like, volume_lib.Provenance('x', 'y', {})
   )
   run(trained, tmp_path / 'in', tmp_path / 'out')
@@ -344,7 +344,7 @@ def test_folders_may_have_dots_in_their_names(trained, head, tmp_path):
   like = read(head)
   provenance = volume_lib.Provenance('x', 'y', {})
   for name in ('1.2.840.1', '1.2.840.2'):
-    formats.write_scan(tmp_path / 'in' / name, like.voxels, like, provenance)
+    dispatch.write_scan(tmp_path / 'in' / name, like.voxels, like, provenance)
   run(trained, tmp_path / 'in', tmp_path / 'out_v1.2')
   names = sorted(path.name for path in (tmp_path / 'out_v1.2').iterdir())
   assert names == [
@@ -360,8 +360,8 @@ def test_a_series_among_other_scans_gets_its_own_folder(
 ):
   like = read(head)
   provenance = volume_lib.Provenance('x', 'y', {})
-  formats.write_scan(tmp_path / 'in/anna', like.voxels, like, provenance)
-  formats.write_scan(tmp_path / 'in/anna/x.nii', like.voxels, like, provenance)
+  dispatch.write_scan(tmp_path / 'in/anna', like.voxels, like, provenance)
+  dispatch.write_scan(tmp_path / 'in/anna/x.nii', like.voxels, like, provenance)
   for _ in range(2):
     run(trained, tmp_path / 'in', tmp_path / 'out', overwrite=True)
   assert len(list((tmp_path / 'out/anna/dicom').glob('*.dcm'))) == 11

@@ -1,1 +1,1 @@
-"""Scans, intensities and simulated heads: NumPy only, nothing of JAX."""
+"""What a scan is: grids, heads, intensities, patients. Nothing of JAX."""

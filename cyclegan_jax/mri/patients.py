@@ -10,7 +10,7 @@ import pathlib
 import re
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import formats
+from cyclegan_jax.mri.formats import dispatch
 
 # What is left of a name when the contrast is taken off its end.
 _CONTRAST = re.compile(
@@ -27,8 +27,8 @@ _ANYBODY = re.compile(
 
 
 def pair_scans(
-  scans_a: Sequence[formats.Scan], scans_b: Sequence[formats.Scan]
-) -> list[tuple[formats.Scan, formats.Scan]]:
+  scans_a: Sequence[dispatch.Scan], scans_b: Sequence[dispatch.Scan]
+) -> list[tuple[dispatch.Scan, dispatch.Scan]]:
   """Scans of the same: by name; else of a patient who has one in each.
 
   Pictures are paired with pictures only.
@@ -51,7 +51,7 @@ def pair_scans(
   return sorted(pairs, key=lambda pair: pair[0].name)
 
 
-def tell_apart(scan: formats.Scan) -> set[str]:
+def tell_apart(scan: dispatch.Scan) -> set[str]:
   """What two scans of one person have in common, whatever their source.
 
   Names that could be anybody's, such as numbers, do not count; the place of a
@@ -83,7 +83,7 @@ def patient_of(name: str, *, numbered: bool) -> str:
       return subject.group()
   if len(path.parts) > 1:
     return path.parts[0]
-  stem = formats.stem_of(path.name)
+  stem = dispatch.stem_of(path.name)
   if numbered:
     stem = re.sub(r'[-_ .]([A-Za-z]*[-_ .]?)\d+$', '', stem) or stem
   return _CONTRAST.sub('', stem)
@@ -95,7 +95,7 @@ def is_person(patient: str) -> bool:
 
 
 def check_patients(
-  found: Mapping[str, Sequence[formats.Scan]], *, warn: Callable[[str], None]
+  found: Mapping[str, Sequence[dispatch.Scan]], *, warn: Callable[[str], None]
 ):
   """Checks that nobody is scored whom the networks have been trained on.
 
@@ -123,14 +123,14 @@ def check_patients(
 
 
 def find_common(
-  first: Sequence[formats.Scan], second: Sequence[formats.Scan]
+  first: Sequence[dispatch.Scan], second: Sequence[dispatch.Scan]
 ) -> list[str]:
   """Names of the patients who have scans in both."""
   marks = set().union(*map(tell_apart, first))
   return sorted({scan.patient for scan in second if tell_apart(scan) & marks})
 
 
-def mark(found: Sequence[formats.Scan]) -> dict:
+def mark(found: Sequence[dispatch.Scan]) -> dict:
   """What tells these patients apart, unreadable for people.
 
   Salted: nobody can have hashed a list of names beforehand, and the marks of
@@ -144,7 +144,7 @@ def mark(found: Sequence[formats.Scan]) -> dict:
   return {'salt': salt, 'marks': sorted(marks)}
 
 
-def find_known(found: Sequence[formats.Scan], people: Mapping) -> list[str]:
+def find_known(found: Sequence[dispatch.Scan], people: Mapping) -> list[str]:
   """Names of those patients who have been marked.
 
   Args:

@@ -10,13 +10,13 @@ import pathlib
 import re
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import formats
 from cyclegan_jax.mri import patients
+from cyclegan_jax.mri.formats import dispatch
 
 _MAGIC = re.compile(r'[*?[]')
 
 
-def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
+def find_scans(source: str | os.PathLike) -> list[dispatch.Scan]:
   """Every scan of a file, a folder with all its subfolders, or a pattern.
 
   Files of other kinds, hidden ones and what an operating system leaves behind
@@ -35,13 +35,13 @@ def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
   root, files = _list_files(source)
   scans, others = [], []
   for path in files:
-    module = formats.MODULES.get(formats.suffix_of(path))
+    module = dispatch.MODULES.get(dispatch.suffix_of(path))
     if module:
-      name = formats.stem_of(path.relative_to(root).as_posix())
-      patient = patients.patient_of(name, numbered=module == 'png')
+      name = dispatch.stem_of(path.relative_to(root).as_posix())
+      patient = patients.patient_of(name, numbered=module == 'picture')
       paths = (path, *_find_data(path))
       scans.append(
-        formats.Scan(name, patient, paths, module, _find_home(root, name))
+        dispatch.Scan(name, patient, paths, module, _find_home(root, name))
       )
     else:
       others.append(path)
@@ -57,7 +57,7 @@ def find_scans(source: str | os.PathLike) -> list[formats.Scan]:
   names = collections.Counter(scan.name for scan in scans)
   for row, scan in enumerate(scans):  # anna.png beside anna.nii
     if names[scan.name] > 1 and scan.module != 'dicom':
-      name = scan.name + formats.suffix_of(scan.paths[0])
+      name = scan.name + dispatch.suffix_of(scan.paths[0])
       scans[row] = dataclasses.replace(scan, name=name)
   return sorted(scans, key=lambda scan: scan.name)
 
@@ -66,9 +66,9 @@ def check_source(source: str | os.PathLike):
   """Raises `UserError` at once if `find_scans` would; opens hardly a file."""
   _, files = _list_files(source)
   for path in files:
-    if formats.suffix_of(path) in formats.MODULES:
+    if dispatch.suffix_of(path) in dispatch.MODULES:
       return
-  dicom = formats.load('dicom')
+  dicom = dispatch.load('dicom')
   if not any(dicom.is_dicom(path) for path in files):
     _refuse_strangers(source, files)
 
@@ -98,7 +98,7 @@ def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
     ) from None
   if not files:
     raise errors.UserError(
-      f'{source} is empty; it should hold {formats.KNOWN} scans'
+      f'{source} is empty; it should hold {dispatch.KNOWN} scans'
     )
   return root, files
 
@@ -138,7 +138,7 @@ def _find_home(root, name):
 
 def _find_data(path) -> list[pathlib.Path]:
   """The file that a detached header names, if it is there."""
-  if formats.suffix_of(path) not in ('.mhd', '.nhdr'):
+  if dispatch.suffix_of(path) not in ('.mhd', '.nhdr'):
     return []
   with path.open('rb') as file:
     text = file.read(10_000).decode(errors='replace')
@@ -156,7 +156,7 @@ def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
   """
   if not paths:
     return []
-  dicom = formats.load('dicom')
+  dicom = dispatch.load('dicom')
   try:
     series = dicom.find_series([path for path in paths if dicom.is_dicom(path)])
   except errors.UserError:
@@ -181,14 +181,14 @@ def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
       patient = each.patient or label
       if name:
         patient = patients.patient_of(f'{name}/x', numbered=False)
-    found.append(formats.Scan(full, patient, tuple(each.paths), 'dicom', home))
+    found.append(dispatch.Scan(full, patient, tuple(each.paths), 'dicom', home))
   return found
 
 
 def _refuse_strangers(source, files):
   raise errors.UserError(
     f'{source} holds no scan: none of its {len(files)} files is '
-    f'{formats.KNOWN}; the first is {files[0].name}'
+    f'{dispatch.KNOWN}; the first is {files[0].name}'
   )
 
 

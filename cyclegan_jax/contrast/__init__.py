@@ -1,0 +1,1 @@
+"""Where generators start from: a map between contrasts, without pairs."""

@@ -1,0 +1,1 @@
+"""From scans to batches, and the embedded simulated heads."""

@@ -1,0 +1,123 @@
+"""What a run learns from and is scored on: scans, or simulated heads."""
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+
+from cyclegan_jax import console
+from cyclegan_jax.data import held_out as held_out_lib
+from cyclegan_jax.data import phantom
+from cyclegan_jax.data import slices
+from cyclegan_jax.mri import framing
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import patients
+from cyclegan_jax.mri import scans
+
+NAMES = ('train_a', 'train_b', 'test_a', 'test_b')
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """What a run trains on and is scored on.
+
+  Attributes:
+    train: usable slices by domain, 'a' and 'b'.
+    pairs: held-out slices by domain, under the same names; None without any.
+    simulated: whether these are the embedded heads.
+    people: marks of those trained on, `patients.mark`: a checkpoint names
+      nobody.
+  """
+
+  train: dict[str, slices.SliceSet]
+  pairs: dict[str, slices.SliceSet] | None
+  simulated: bool
+  people: dict
+
+  def fingerprints(self) -> dict[str, str]:
+    return {domain: each.fingerprint() for domain, each in self.train.items()}
+
+  def intensities(self) -> dict[str, intensity.Intensities]:
+    """Of each domain what its scans typically hold."""
+    return {domain: each.intensities() for domain, each in self.train.items()}
+
+
+def open_data(
+  chosen: Mapping[str, str],
+  settings: Mapping[str, framing.SliceSettings],
+  *,
+  cache: pathlib.Path,
+  min_foreground: float,
+  slice_range: tuple[float, float],
+  simulated: bool,
+) -> Data:
+  """Opens scans: decoded on first use, and kept for later runs.
+
+  Args:
+    chosen: by `NAMES`, folders, files or patterns; test sources may be missing.
+    settings: by `NAMES`, how they become slices.
+    cache: folder of what has been decoded.
+    min_foreground: slices of which a head fills less are left out of training.
+    slice_range: what part of every volume to train on, shares along its plane.
+    simulated: whether these are the embedded heads.
+
+  Raises:
+    UserError: for folders and files that cannot be used.
+  """
+  found = {name: scans.find_scans(source) for name, source in chosen.items()}
+  if not simulated:
+    patients.check_patients(found, warn=console.say)
+
+  def open_source(name, found, *, centers=None):
+    return slices.open_slices(
+      chosen[name],
+      found,
+      settings[name],
+      cache=cache,
+      centers=centers,
+      report=console.report_progress(f'reading data.{name}'),
+      warn=lambda note: console.say(f'note: {note}'),
+    )
+
+  train = {
+    name[-1]: slices.select(
+      open_source(name, found[name]),
+      min_foreground=min_foreground,
+      slice_range=slice_range,
+    )
+    for name in ('train_a', 'train_b')
+  }
+  held_out = None
+  if 'test_a' in found:
+    held_out = held_out_lib.open_pairs(
+      found['test_a'], found['test_b'], open_source, warn=console.say
+    )
+  return Data(
+    train=train,
+    pairs=held_out,
+    simulated=simulated,
+    people=patients.mark([*found['train_a'], *found['train_b']]),
+  )
+
+
+def make_phantom(
+  cache: pathlib.Path, *, image_size: int, seed: int, **sizes: int
+) -> dict[str, str]:
+  """Folders of the simulated heads by `NAMES`, made if they are not there.
+
+  Args:
+    cache: where they are kept.
+    image_size: as in `phantom.make_dataset`.
+    seed: likewise.
+    **sizes: likewise.
+  """
+  key = '-'.join(map(str, [image_size, seed, *sizes.values()]))
+  root = cache / f'phantom-{phantom.VERSION}-{key}'
+  console.say(f'simulated heads (not real patients): {root}')
+  phantom.make_dataset(
+    root,
+    image_size=image_size,
+    seed=seed,
+    report=console.report_progress('simulating people'),
+    **sizes,
+  )
+  return {name: str(root / name) for name in NAMES}

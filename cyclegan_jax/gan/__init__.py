@@ -1,0 +1,1 @@
+"""The algorithm: losses, pools, state and step. Knows nothing but JAX."""

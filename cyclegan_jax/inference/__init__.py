@@ -1,0 +1,1 @@
+"""Scans translated by any function from images to images."""

@@ -1,0 +1,183 @@
+"""A generator applied to whole scans: NumPy in, NumPy out, whoever computes."""
+
+from collections.abc import Callable
+import dataclasses
+
+import numpy as np
+
+import cyclegan_jax
+from cyclegan_jax.mri import canvas
+from cyclegan_jax.mri import framing
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import dispatch
+
+Generate = Callable[[np.ndarray], np.ndarray]
+Report = Callable[[int, int], None]
+
+# A slice with a smaller share of head shows none: it stays as it is.
+_BLANK = 0.001
+
+
+@dataclasses.dataclass(frozen=True)
+class Translator:
+  """One direction of a run, ready to translate.
+
+  Attributes:
+    generate: images [B, H, W, 1] in [-1, 1] to images, on the host.
+    direction: 'ab' or 'ba'.
+    domains: names of the source's and the target's contrast.
+    multiple: what H and W must be divisible by.
+    settings: of slices of the source's and of the target's domain.
+    intensities: typical of the source's and of the target's domain.
+    step: of the checkpoint.
+    run: name of the workdir.
+    network: name of the generator's class.
+  """
+
+  generate: Generate
+  direction: str
+  domains: tuple[str, str]
+  multiple: int
+  settings: tuple[framing.SliceSettings, framing.SliceSettings]
+  intensities: tuple[intensity.Intensities, intensity.Intensities]
+  step: int
+  run: str
+  network: str
+
+  def provenance(self) -> volume_lib.Provenance:
+    """What a scan that it makes says of itself."""
+    source, target = self.domains
+    return volume_lib.Provenance(
+      source=source,
+      target=target,
+      details={
+        'synthetic': True,
+        'notice': 'Synthetic: made by a neural network. Not for diagnosis.',
+        'direction': f'{source} to {target} ({self.direction})',
+        'model': f'CycleGAN, {self.network} generator',
+        'run': self.run,
+        'checkpoint': self.step,
+        'software': f'cyclegan_jax {cyclegan_jax.__version__}',
+      },
+    )
+
+
+def translate_volume(
+  generate: Generate,
+  volume: volume_lib.Volume,
+  *,
+  batch_size: int,
+  settings: framing.SliceSettings,
+  multiple: int = 1,
+  scaling: intensity.Scaling | None = None,
+  target: intensity.Scaling | None = None,
+  report: Report = lambda done, total: None,
+) -> volume_lib.Volume:
+  """A volume with the voxels of another contrast on the same grid.
+
+  Args:
+    generate: images [B, H, W, 1] in [-1, 1] to the same shape.
+    volume: to translate.
+    batch_size: B.
+    settings: the networks' scale, and the planes to average over.
+    multiple: what H and W must be divisible by.
+    scaling: of the source's intensities; None: fitted to them.
+    target: of the result's; None: that of the source.
+    report: called with the slices done and their number.
+
+  Returns:
+    The source with float32 voxels [I, J, K] in the units of `target`.
+  """
+  scaling = scaling or canvas.scale(volume, settings, picture=False)
+  unit = translate_units(
+    generate,
+    volume,
+    scaling,
+    batch_size=batch_size,
+    settings=settings,
+    multiple=multiple,
+    report=report,
+  )
+  voxels = intensity.from_unit(unit, target or scaling)
+  return dataclasses.replace(volume, voxels=voxels)
+
+
+def translate_units(
+  generate: Generate,
+  volume: volume_lib.Volume,
+  scaling: intensity.Scaling,
+  *,
+  batch_size: int,
+  settings: framing.SliceSettings,
+  multiple: int,
+  report: Report = lambda done, total: None,
+) -> np.ndarray:
+  """As `translate_volume`, but [I, J, K] in the network's [-1, 1]."""
+  unit = intensity.to_unit(volume.voxels, scaling)
+  stacks = {
+    plane: canvas.cut(
+      unit,
+      volume,
+      plane,
+      settings,
+      fill=float(intensity.to_unit(scaling.background, scaling)),
+      multiple=multiple,
+    )
+    for plane in settings.planes
+  }
+  total = sum(len(stack.images) for stack in stacks.values())
+  done = 0
+  result = np.zeros_like(unit)
+  for plane, stack in stacks.items():
+    images = np.array(stack.images)
+    # A blank slice has no anatomy to translate, and the networks, which never
+    # saw one, would make some up.
+    rows = np.flatnonzero(stack.heads.mean(axis=(1, 2)) >= _BLANK)
+    done += len(images) - len(rows)
+    for start in range(0, len(rows), batch_size):
+      report(done, total)
+      chosen = rows[start : start + batch_size]
+      fakes = generate_batch(generate, canvas.lay(stack, chosen), batch_size)
+      images[chosen] = canvas.lift(fakes, stack)
+      done += len(chosen)
+    result += volume_lib.from_plane(images, volume.affine, plane)
+  report(total, total)
+  return (result / len(stacks)).clip(-1, 1)
+
+
+def generate_batch(
+  generate: Generate, images: np.ndarray, batch_size: int
+) -> np.ndarray:
+  """At most `batch_size` slices [N, H, W], filled up: one shape is compiled."""
+  filled = images[np.resize(np.arange(len(images)), batch_size), ..., None]
+  return generate(filled)[: len(images), ..., 0]
+
+
+def read_scaled(
+  scan: dispatch.Scan, translator: Translator, settings: framing.SliceSettings
+) -> tuple[volume_lib.Volume, intensity.Scaling]:
+  """A scan and the scaling of its intensities.
+
+  A 16-bit or float picture alone does not say what is white: if the networks
+  were trained on such pictures, theirs is taken.
+
+  Args:
+    scan: to read.
+    translator: of its domain.
+    settings: the translator's, or changed by the user.
+
+  Raises:
+    UserError: naming the file and what is wrong with it.
+  """
+  volume = dispatch.read_scan(scan, index=settings.index)
+  typical = translator.intensities[0].scaling
+  deep = scan.is_picture and volume.voxels.dtype != np.uint8
+  if (
+    deep
+    and translator.intensities[0].pictures
+    and typical != intensity.scale_to_white(255)
+  ):
+    return volume, typical
+  with dispatch.naming(scan):
+    return volume, canvas.scale(volume, settings, picture=scan.is_picture)

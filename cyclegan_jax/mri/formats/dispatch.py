@@ -1,0 +1,191 @@
+"""Which files are scans, and what reads and writes them."""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import os
+import pathlib
+import re
+import tempfile
+import types
+
+import numpy as np
+
+from cyclegan_jax import errors
+from cyclegan_jax import files
+from cyclegan_jax.mri import volume as volume_lib
+
+# The one dispatch table. A module has `read(path, *, index)` and
+# `write(path, voxels, like, provenance)`; it is imported when it is needed,
+# for each of these libraries takes a while.
+MODULES = {
+  '.nii.gz': 'nifti',
+  '.nii': 'nifti',
+  '.nrrd': 'itk',
+  '.nhdr': 'itk',
+  '.mha': 'itk',
+  '.mhd': 'itk',
+  '.npy': 'npy',
+  '.png': 'picture',
+  '.jpg': 'picture',
+  '.jpeg': 'picture',
+  '.tif': 'picture',
+  '.tiff': 'picture',
+}
+WRITABLE = tuple(each for each in MODULES if each not in ('.nhdr', '.mhd'))
+KNOWN = 'NIfTI, DICOM, NRRD, MetaImage, .npy, PNG, JPEG or TIFF'
+_DICOM_SUFFIXES = ('.dcm', '.dicom')
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+  """One scan on disk: a file, or the files of a DICOM series.
+
+  Attributes:
+    name: its path below the folder it was found in, without suffix.
+    patient: whose it is, as far as the name tells.
+    paths: the file; those of a DICOM series; a header and its data.
+    module: of this package that reads it.
+    home: the folder that is this patient's own, if there is one.
+  """
+
+  name: str
+  patient: str
+  paths: tuple[pathlib.Path, ...]
+  module: str
+  home: pathlib.Path | None = None
+
+  @property
+  def place(self) -> str:
+    """What to call it when talking to a person."""
+    if len(self.paths) > 1 and self.module == 'dicom':
+      return f'{self.paths[0].parent} ({len(self.paths)} DICOM files)'
+    return str(self.paths[0])
+
+  @property
+  def is_picture(self) -> bool:
+    return self.module == 'picture'
+
+
+def read_scan(scan: Scan, *, index: int | None = None) -> volume_lib.Volume:
+  """Reads a scan; voxels that are no number become its lowest value.
+
+  Args:
+    scan: from `find_scans`.
+    index: which volume of a 4-D file.
+
+  Raises:
+    UserError: naming the file and what is wrong with it.
+  """
+  module = load(scan.module)
+  if scan.module == 'dicom':
+    volume = module.read_series(scan.paths)
+  else:
+    volume = module.read(scan.paths[0], index=index)
+  voxels = volume.voxels
+  if voxels.dtype.kind == 'f':
+    finite = np.isfinite(voxels)
+    bad = int(voxels.size - np.count_nonzero(finite))
+    if bad == voxels.size:
+      raise errors.UserError(f'{scan.place}: no voxel is a number')
+    if bad:
+      least = voxels[finite].min()
+      volume = dataclasses.replace(
+        volume,
+        voxels=np.where(finite, voxels, least),
+        notes=(
+          *volume.notes,
+          f'{bad} of {voxels.size} voxels are NaN or infinite: taken as '
+          f'background, {least:g}',
+        ),
+      )
+  return volume
+
+
+def write_scan(
+  path: pathlib.Path,
+  voxels: np.ndarray,
+  like: volume_lib.Volume,
+  provenance: volume_lib.Provenance,
+):
+  """Writes a synthetic scan, whole or not at all.
+
+  Args:
+    path: its suffix names the format; without a known one it is the folder of a
+      DICOM series.
+    voxels: [I, J, K] on the grid of `like`.
+    like: the scan it was made from.
+    provenance: what it says of itself.
+
+  Raises:
+    UserError: if the format cannot hold it.
+  """
+  suffix = suffix_of(path)
+  if suffix in WRITABLE:
+    with files.replace_file(path) as partial:
+      load(MODULES[suffix]).write(partial, voxels, like, provenance)
+    return
+  if path.is_dir():
+    others = [each for each in path.iterdir() if each.suffix != '.dcm']
+    if others:
+      raise errors.UserError(
+        f'{path} holds other things than a DICOM series, such as '
+        f'{others[0].name}; name another folder'
+      )
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(
+    prefix=f'.partial-{path.name}-', dir=path.parent
+  ) as folder:
+    partial = pathlib.Path(folder, 'new')
+    load('dicom_writer').write_series(partial, voxels, like, provenance)
+    if path.is_dir():
+      path.rename(pathlib.Path(folder, 'old'))
+    partial.rename(path)
+
+
+def is_file_target(path: pathlib.Path) -> bool:
+  """Whether a target is a file, by its suffix; else it is a folder.
+
+  Raises:
+    UserError: if it looks like a file of a format that cannot be written.
+  """
+  suffix = suffix_of(path)
+  if path.is_dir() or not re.fullmatch(r'\.[a-z][a-z.]*', suffix):
+    return False  # 'out_v1.2' and '1.2.840.1' are folders
+  if suffix not in WRITABLE and suffix not in _DICOM_SUFFIXES:
+    raise errors.UserError(
+      f'{path}: cannot write {suffix}; known are {", ".join(WRITABLE)} and, '
+      'without a suffix, a folder for DICOM'
+    )
+  return True
+
+
+def suffix_of(path: str | os.PathLike) -> str:
+  """The suffix in lower case; '.nii.gz' is one."""
+  name = os.path.basename(path).lower()
+  return '.nii.gz' if name.endswith('.nii.gz') else os.path.splitext(name)[1]
+
+
+def stem_of(name: str) -> str:
+  """A name without its suffix, if that is one of a scan."""
+  suffix = suffix_of(name)
+  return name[: len(name) - len(suffix)] if suffix in MODULES else name
+
+
+@contextlib.contextmanager
+def naming(scan: Scan):
+  """A mistake found inside is told with the scan it was found in."""
+  try:
+    yield
+  except errors.UserError as error:
+    place = scan.paths[0].parent if scan.module == 'dicom' else scan.paths[0]
+    if str(place) in str(error):
+      raise
+    raise errors.UserError(f'{scan.place}: {error}') from None
+
+
+@functools.cache
+def load(module: str) -> types.ModuleType:
+  """The module of this package with this name."""
+  return importlib.import_module(f'cyclegan_jax.mri.formats.{module}')

@@ -1,0 +1,275 @@
+"""What a run tells: metrics.jsonl, TensorBoard, the screen, sample grids.
+
+Nothing is fetched from the devices between two lines of the log.
+"""
+
+from collections.abc import Callable
+import copy
+import json
+import math
+import pathlib
+import sys
+
+import jax
+import numpy as np
+from PIL import Image
+import tensorboardX
+import tqdm
+
+from cyclegan_jax import console
+from cyclegan_jax import files
+from cyclegan_jax.reporting import pace
+from cyclegan_jax.reporting import rewind
+
+_WON = 0.05  # a discriminator's loss; at equilibrium 0.25, with bce 0.69
+_WON_STEPS = 500
+TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
+
+
+class Logbook:
+  """Collects the metrics of steps and writes them down when they are due.
+
+  Sums over the open log window and the open epoch are part of a checkpoint (see
+  `sums`), so that a resumed run writes what an uninterrupted one would have.
+  """
+
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    *,
+    start: int,
+    num_steps: int,
+    recipe_steps: int,
+    steps_per_epoch: int,
+    batch_size: int,
+    log_every: int,
+    schedule: Callable[[int], float],
+    on_cpu: bool,
+    sums: dict | None = None,
+  ):
+    """Opens the log of a run after its step `start`.
+
+    Lines and sample grids of later steps, which a kill has undone, are dropped.
+
+    Args:
+      workdir: where the files go.
+      start: steps done before.
+      num_steps: after which this run ends.
+      recipe_steps: after which it would end if it were not cut short.
+      steps_per_epoch: an epoch's averages are written after so many.
+      batch_size: images of each domain a step, for the rate shown.
+      log_every: steps between two lines.
+      schedule: learning rate of the update with this index.
+      on_cpu: whether advice for a run of days is in place.
+      sums: what `sums` returned when the checkpoint at `start` was saved.
+    """
+    self._workdir = workdir
+    self._num_steps = num_steps
+    self._steps_per_epoch = steps_per_epoch
+    self._batch_size = batch_size
+    self._log_every = log_every
+    self._schedule = schedule
+    self._sums = sums or {'window': {}, 'epoch': {}}
+    self._pending = []
+    self._step = start
+    self._lines = rewind.open_lines(workdir / 'metrics.jsonl', start)
+    rewind.forget_samples(workdir, start)
+    self._board = tensorboardX.SummaryWriter(
+      str(workdir / 'tensorboard'), purge_step=start + 1
+    )
+    self._bar = tqdm.tqdm(
+      total=num_steps,
+      initial=start,
+      unit='step',
+      dynamic_ncols=True,
+      disable=not sys.stderr.isatty(),
+    )
+    self._pace = pace.Pace(
+      num_steps=num_steps, recipe_steps=recipe_steps, on_cpu=on_cpu
+    )
+    self._won = {}  # steps that a discriminator's loss has been below _WON
+    self._warned = set()
+
+  def record(self, step: int, metrics: dict):
+    """Notes the metrics of a step; writes a line and an epoch when due.
+
+    Raises:
+      FloatingPointError: if a loss is not finite.
+    """
+    self._step = step
+    self._pending.append(metrics)
+    log_due = step % self._log_every == 0
+    epoch_due = step % self._steps_per_epoch == 0
+    if log_due or epoch_due or not self._pace.estimated:
+      self._fetch()
+    self._pace.tick(step)
+    self._bar.update(1)
+    if log_due:
+      self._write_window()
+    if epoch_due:
+      self._write_epoch()
+
+  def images(self, step: int, picture: Image.Image):
+    """Saves a sample grid as `samples/step_<step>.png` and to TensorBoard."""
+    path = self._workdir / rewind.SAMPLE.format(f'{step:07d}')
+    with files.replace_file(path) as partial:
+      picture.save(partial, format='PNG')
+    self._board.add_image(
+      'samples', np.asarray(picture), step, dataformats='HW'
+    )
+    self.pause()
+
+  def evaluation(self, step: int, scores: dict, *, final: bool):
+    """Writes what `monitor` measures and, if there are any, scores of pairs.
+
+    Args:
+      step: done.
+      scores: metric to number.
+      final: this evaluation is due only because the run ends here; a longer
+        run drops its line.
+
+    Raises:
+      FloatingPointError: if translations are no numbers.
+    """
+    _check_finite(scores, step)
+    self._write(step, 'evaluation', scores, final=final)
+    if 'distance' in scores:
+      told = (
+        f'should look like: a to b {scores["distance_ab"]:.3f}, '
+        f'b to a {scores["distance_ba"]:.3f}'
+      )
+    else:
+      told = 'should look like: unknown, the two domains share none'
+    console.say(
+      f'step {step}  without pairs, distance from what each place of a head '
+      + told
+    )
+    if 'psnr_ab' in scores:
+      console.say(
+        f'step {step}  held-out pairs, inside the head (PSNR dB / SSIM): '
+        f'a to b {scores["psnr_ab"]:.1f} / {scores["ssim_ab"]:.2f}, '
+        f'b to a {scores["psnr_ba"]:.1f} / {scores["ssim_ba"]:.2f}, '
+        f'untranslated {scores["psnr_unchanged"]:.1f} / '
+        f'{scores["ssim_unchanged"]:.2f}'
+      )
+    self.pause()
+
+  def warn(self, troubles: dict[str, str]):
+    """Says what is wrong in words, by what it is: of each kind once."""
+    for kind, words in troubles.items():
+      if kind not in self._warned:
+        console.say(f'warning: step {self._step}: {words}')
+    self._warned |= set(troubles)
+
+  def sums(self) -> dict:
+    """The sums of the open window and epoch, for a checkpoint.
+
+    A copy, for a checkpoint is written while later steps are summed up.
+    """
+    self._fetch()
+    return copy.deepcopy(self._sums)
+
+  def pause(self):
+    """Leaves the time since the last step out of the rate."""
+    self._pace.pause()
+
+  def close(self):
+    """Writes down what is left and closes the files."""
+    try:
+      self._fetch()
+      if self._step == self._num_steps and self._sums['window']:
+        self._write_window(final=True)
+    finally:
+      self._bar.close()
+      self._lines.close()
+      self._board.close()
+
+  def _fetch(self):
+    pending, self._pending = self._pending, []
+    first = self._step - len(pending) + 1
+    for step, metrics in enumerate(jax.device_get(pending), first):
+      metrics = {name: float(value) for name, value in metrics.items()}
+      _check_finite(metrics, step)
+      for sums in self._sums.values():
+        for name, value in metrics.items():
+          sums[name] = sums.get(name, 0.0) + value
+        sums['count'] = sums.get('count', 0) + 1
+
+  def _write_window(self, final=False):
+    averages = _take_averages(self._sums['window'])
+    averages['learning_rate'] = float(self._schedule(self._step - 1))
+    steps_per_second = self._pace.take_window()
+    if steps_per_second is not None:
+      averages['images_per_second'] = self._batch_size * steps_per_second
+    self._write(self._step, 'step', averages, final=final)
+    self._watch_discriminators(averages)
+    rate = averages.get('images_per_second')
+    rate = '' if rate is None else f'  {rate:.3g} images/s'
+    generators, discriminators = (
+      ' '.join(f'{averages[name]:.2f}' for name in names)
+      for names in (TOTALS[:2], TOTALS[2:])
+    )
+    self._bar.set_postfix_str(f'G {generators} D {discriminators}{rate}')
+    if self._bar.disable:
+      left = self._pace.left(self._step)
+      left = '' if left is None else f'  {console.format_duration(left)} left'
+      console.say(
+        f'step {self._step}/{self._num_steps}  {_format_totals(averages)}'
+        f'{rate}{left}'
+      )
+
+  def _watch_discriminators(self, averages):
+    for name in TOTALS[2:]:
+      below = averages[name] < _WON
+      self._won[name] = self._won.get(name, 0) + self._log_every if below else 0
+      if self._won[name] >= _WON_STEPS:
+        words = (
+          f'discriminator {name[-1]} has won: its loss has been below {_WON} '
+          f'for {self._won[name]} steps, and its generator learns little from '
+          'it; more training slices or fewer --config.discriminator.features '
+          'may help'
+        )
+        self.warn({name: words})
+
+  def _write_epoch(self):
+    averages = _take_averages(self._sums['epoch'])
+    self._write(self._step, 'epoch', averages)
+    epoch = self._step // self._steps_per_epoch
+    console.say(f'epoch {epoch} averages  {_format_totals(averages)}')
+
+  def _write(self, step, kind, values, final=False):
+    epoch = (step - 1) // self._steps_per_epoch + 1
+    line = {'step': step, 'epoch': epoch, 'kind': kind, **values}
+    if final:
+      line['final'] = True
+    self._lines.write(json.dumps(line) + '\n')
+    self._lines.flush()
+    for name, value in values.items():
+      self._board.add_scalar(f'{kind}/{name}', value, step)
+
+
+def _take_averages(sums):
+  count = sums.pop('count')
+  averages = {name: value / count for name, value in sums.items()}
+  sums.clear()
+  return averages
+
+
+def _format_totals(averages):
+  generator_ab, generator_ba, discriminator_a, discriminator_b = (
+    averages[name] for name in TOTALS
+  )
+  return (
+    f'generators ab {generator_ab:.3f} ba {generator_ba:.3f}  '
+    f'discriminators a {discriminator_a:.3f} b {discriminator_b:.3f}'
+  )
+
+
+def _check_finite(values, step):
+  for name, value in values.items():
+    if not math.isfinite(value):
+      raise FloatingPointError(
+        f'{name} is {value} at step {step}; start again in another '
+        '--workdir with a lower --config.optimizer.learning_rate, or look '
+        'for broken slices'
+      )

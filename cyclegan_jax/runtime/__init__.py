@@ -1,0 +1,1 @@
+"""Devices, checkpoints, signals and locks: what the machine has to do with."""

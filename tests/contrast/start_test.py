@@ -1,0 +1,70 @@
+"""What a run starts from, out of folders of pictures."""
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from configs import smoke
+from cyclegan_jax import build
+from cyclegan_jax.contrast import fit
+from cyclegan_jax.contrast import start
+from cyclegan_jax.data import slices
+
+_NAMES = {'a': 'T1w', 'b': 'T2w'}
+
+
+@pytest.fixture
+def config(tmp_path):
+  config = smoke.get_config()
+  config.data.cache = str(tmp_path / 'cache')
+  config.data.train_a = str(tmp_path / 'a')
+  config.data.train_b = str(tmp_path / 'b')
+  return config
+
+
+def save(folder, number, image):
+  folder.mkdir(exist_ok=True)
+  pixels = (255 * np.clip(image, 0, 1)).astype(np.uint8)
+  Image.fromarray(pixels).save(folder / f'person{number}_z000.png')
+
+
+def load(data):
+  return {
+    domain: (slices.load_spread(each, start.count_slices(each.size)) + 1) / 2
+    for domain, each in data.train.items()
+  }
+
+
+def test_inverted_heads_start_inverted(config, tmp_path, capsys):
+  rng = np.random.default_rng(0)
+  rows, columns = np.mgrid[-1:1:32j, -1:1:32j]
+  for domain in 'ab':
+    for person in range(10):
+      height, width = rng.uniform(0.6, 0.9, 2)
+      radius = np.hypot(rows / height, columns / width)
+      image = np.where(radius < 1, 0.2 + 0.7 * radius, 0)
+      if domain == 'b':
+        image = np.where(radius < 1, 1.1 - image, 0)
+      save(tmp_path / domain, f'{domain}{person}', image)
+  data = build.open_data(config)
+  deviation = build.surroundings(config)
+  maps = start.fit_maps(load(data), _NAMES, deviation=deviation)
+  assert set(maps) == {'ab', 'ba'}
+  images = (data.train['a'].load(0)[None] + 1) / 2
+  mapped = fit.apply_map(maps['ab'], images, deviation=deviation)
+  head = images > 0.1
+  assert np.abs(mapped - (1.1 - images))[head].mean() < 0.06
+  assert 'T1w to T2w: explains 9' in capsys.readouterr().out
+
+
+def test_a_map_that_tells_nothing_is_left_out(config, tmp_path, capsys):
+  rng = np.random.default_rng(1)
+  for domain in 'ab':
+    for person in range(30):
+      radius = np.hypot(*np.mgrid[-1:1:32j, -1:1:32j])
+      image = np.where(radius < 0.8, rng.uniform(0.3, 1, (32, 32)), 0)
+      save(tmp_path / domain, f'{domain}{person}', image)
+  data = build.open_data(config)
+  maps = start.fit_maps(load(data), _NAMES, deviation=1.5)
+  assert maps == {}
+  assert capsys.readouterr().out.count('too little, left out') == 2

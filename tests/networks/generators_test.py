@@ -1,0 +1,195 @@
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cyclegan_jax.contrast import fit
+from cyclegan_jax.contrast import layer
+from cyclegan_jax.networks import discriminators
+from cyclegan_jax.networks import generators
+from cyclegan_jax.networks import normalisation
+
+
+def count(module, channels, size=256):
+  variables = jax.eval_shape(
+    module.init, jax.random.key(0), jnp.zeros((1, size, size, channels))
+  )
+  return sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+
+
+# The PyTorch reference counts biases in front of normalisations without offset,
+# which cancel them. Ours do not exist: so many are added.
+_BIASES_UNET_256 = (128 + 256 + 512 * 4) + (512 * 4 + 256 + 128 + 64)
+_BIASES_UNET_128 = _BIASES_UNET_256 - 2 * 512
+_BIASES_DISCRIMINATOR = 128 + 256 + 512
+
+
+def biases_resnet(blocks):
+  return 64 + 128 + 256 + 2 * 256 * blocks + 128 + 64
+
+
+@pytest.mark.parametrize(
+  'channels,published', [(3, 54_409_603), (1, 54_403_457)]
+)
+def test_unet_256_has_the_published_size(channels, published):
+  unet = generators.UNet(channels=channels)
+  assert count(unet, channels) + _BIASES_UNET_256 == published
+
+
+@pytest.mark.parametrize(
+  'channels,published', [(3, 41_825_667), (1, 41_819_521)]
+)
+def test_unet_128_has_the_published_size(channels, published):
+  unet = generators.UNet(channels=channels, levels=7)
+  assert count(unet, channels, 128) + _BIASES_UNET_128 == published
+
+
+@pytest.mark.parametrize(
+  'blocks,channels,published',
+  [
+    (9, 3, 11_378_179),
+    (6, 3, 7_837_699),
+    (9, 1, 11_365_633),
+    (6, 1, 7_825_153),
+  ],
+)
+def test_resnet_has_the_published_size(blocks, channels, published):
+  resnet = generators.ResNet(channels=channels, blocks=blocks)
+  assert count(resnet, channels) + biases_resnet(blocks) == published
+
+
+@pytest.mark.parametrize('channels,published', [(3, 2_764_737), (1, 2_762_689)])
+def test_discriminator_has_the_published_size(channels, published):
+  discriminator = discriminators.PatchDiscriminator()
+  assert count(discriminator, channels) + _BIASES_DISCRIMINATOR == published
+
+
+def test_tutorial_variants_have_the_published_size():
+  unet = generators.UNet(
+    leak=0.3, skip_leak=0.3, affine=True, norm_innermost=True, dropout=0.5
+  )
+  assert count(unet, 1) == 54_408_833
+  discriminator = discriminators.PatchDiscriminator(leak=0.3, affine=True)
+  assert count(discriminator, 1) == 2_763_521
+
+
+@pytest.mark.parametrize(
+  'module,shape',
+  [
+    (generators.UNet(features=4, levels=3), (2, 16, 24, 1)),
+    (generators.UNet(features=4, levels=2, channels=3), (1, 8, 8, 3)),
+    (generators.ResNet(features=4, blocks=1), (2, 12, 20, 1)),
+  ],
+)
+def test_generators_keep_the_shape_and_stay_in_range(module, shape):
+  images = jax.random.normal(jax.random.key(0), shape)
+  outputs, _ = jax.jit(module.init_with_output)(jax.random.key(1), images)
+  chex.assert_shape(outputs, shape)
+  chex.assert_tree_all_finite(outputs)
+  assert jnp.abs(outputs).max() <= 1
+
+
+def test_discriminator_scores_30_by_30_patches_of_256():
+  scores = jax.eval_shape(
+    lambda x: discriminators.PatchDiscriminator().init_with_output(
+      jax.random.key(0), x
+    )[0],
+    jnp.zeros((2, 256, 256, 1)),
+  )
+  chex.assert_shape(scores, (2, 30, 30, 1))
+
+
+@pytest.mark.parametrize('layers,field', [(2, 34), (3, 70)])
+def test_receptive_field_of_the_discriminator(layers, field, monkeypatch):
+  """One score's gradient reaches exactly a square of 70 (34) pixels."""
+  # The statistics of a normalisation reach everywhere; what is to be measured
+  # is how far the convolutions do.
+  monkeypatch.setattr(normalisation, 'normalise', lambda features: features)
+  module = discriminators.PatchDiscriminator(features=1, layers=layers)
+  images = jnp.ones((1, 128, 128, 1))
+  params = jax.eval_shape(module.init, jax.random.key(0), images)
+  params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), params)
+
+  def score(images):
+    scores = module.apply(params, images)[0, :, :, 0]
+    return scores[scores.shape[0] // 2, scores.shape[1] // 2]
+
+  reached = np.asarray(jax.jit(jax.grad(score))(images))[0, :, :, 0] != 0
+  rows, cols = np.flatnonzero(reached.any(1)), np.flatnonzero(reached.any(0))
+  assert rows[0] > 0 and rows[-1] < 127, 'the field must lie inside'
+  assert rows[-1] - rows[0] + 1 == field
+  assert cols[-1] - cols[0] + 1 == field
+
+
+@pytest.mark.parametrize(
+  'sides,halvings,message',
+  [
+    ((130, 130), 7, r'130 x 130 does not divide by 2\^7; nearest 128 or 256'),
+    ((100, 100), 7, r'100 x 100 does not divide by 2\^7; nearest 128'),
+    ((64, 66), 2, r'64 x 66 .* nearest 64 x 64 or 64 x 68'),
+  ],
+)
+def test_sides_that_do_not_fit_are_refused_by_name(sides, halvings, message):
+  with pytest.raises(ValueError, match=message):
+    generators.check_sides(sides, halvings)
+  with pytest.raises(ValueError, match=message):
+    network = generators.UNet(features=2, levels=halvings)
+    network.init(jax.random.key(0), jnp.zeros((1, *sides, 1)))
+
+
+def test_dropout_is_active_in_training_calls_only():
+  module = generators.UNet(features=4, levels=3, dropout=0.5)
+  images = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
+  params = jax.jit(module.init)(jax.random.key(1), images)
+
+  @functools.partial(jax.jit, static_argnums=1)
+  def call(seed, train):
+    rngs = {'dropout': jax.random.key(seed)}
+    return module.apply(params, images, train=train, rngs=rngs)
+
+  chex.assert_trees_all_equal(call(0, False), call(1, False))
+  assert not jnp.array_equal(call(0, True), call(1, True))
+  chex.assert_trees_all_equal(call(0, True), call(0, True))
+
+
+@pytest.mark.parametrize('norm_innermost', [False, True])
+def test_only_a_normalised_innermost_level_has_dead_weights(norm_innermost):
+  module = generators.UNet(features=4, levels=3, norm_innermost=norm_innermost)
+  images = jax.random.normal(jax.random.key(0), (1, 8, 8, 1))
+  params = jax.jit(module.init)(jax.random.key(1), images)['params']
+  target = jax.random.normal(jax.random.key(2), images.shape)
+
+  @jax.jit
+  @jax.grad
+  def gradient(params):
+    return jnp.sum(module.apply({'params': params}, images) * target)
+
+  grads = gradient(params)
+  dead = {name for name, layer in grads.items() if not jnp.any(layer['kernel'])}
+  # Its input is the innermost map: that is zero, so nothing is learnt above.
+  assert dead == ({'down_2', 'up_1'} if norm_innermost else set())
+
+
+def test_a_generator_with_a_contrast_map_starts_as_that_map():
+  inside = (slice(None), slice(5, -5), slice(5, -5))
+  images = np.zeros((2, 32, 24))
+  images[inside] = np.random.default_rng(0).uniform(0.5, 0.95, (2, 22, 14))
+  start = layer.ContrastLayer(1.5, name='contrast_map')
+  resnet = generators.ResNet(features=4, blocks=1, start=start)
+  inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
+  params = resnet.init(jax.random.key(0), inputs)['params']
+  unchanged = resnet.apply({'params': params}, inputs)
+  # What is nearly black or white stays within reach of what is learnt.
+  chex.assert_trees_all_close(unchanged, inputs.clip(-0.99, 0.99), atol=1e-5)
+
+  values = np.random.default_rng(1).uniform(0.05, 0.95, (12, 8))
+  params['contrast_map']['values'] = jnp.asarray(values, jnp.float32)
+  mapped = resnet.apply({'params': params}, inputs)
+  expected = 2 * fit.apply_map(values, images, deviation=1.5) - 1
+  expected = np.float32(expected).clip(-0.99, 0.99)
+  inner = (slice(None), slice(6, -6), slice(6, -6))  # edges are near either
+  chex.assert_trees_all_close(mapped[..., 0][inner], expected[inner], atol=1e-5)
+  chex.assert_trees_all_close(mapped[:, :4, ..., 0], expected[:, :4])
