@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -75,3 +76,14 @@ def test_files_and_functions_are_short():
     for node in parse(path) if path in _MODULES else ():
       if isinstance(node, ast.FunctionDef):
         assert node.end_lineno - node.lineno < 80, f'{path}: {node.name}'
+
+
+def test_pages_name_files_that_exist():
+  for page in [*_ROOT.glob('*.md'), *(_ROOT / 'docs').glob('*.md')]:
+    text = page.read_text()
+    for name in re.findall(r'`((?:cyclegan_jax|configs|tests)/[\w/]*)`', text):
+      assert (_ROOT / name).is_dir(), f'{page}: {name}'
+    for name in re.findall(
+      r'(?:cyclegan_jax|configs|benchmarks|tests)/[\w/]+\.py', text
+    ):
+      assert (_ROOT / name).is_file() or 'VERB' in name, f'{page}: {name}'
