@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ _DRAWN = 4  # rows of a picture
 
 
 def evaluate(
-  workdir: str,
+  workdir: str | pathlib.Path,
   *,
   source_a: str | None = None,
   source_b: str | None = None,
@@ -57,7 +58,7 @@ def evaluate(
   workdir = pathlib.Path(workdir)
   path = checkpoint_lib.find(workdir, checkpoint)
   meta = restore.read_meta(path)
-  if source_a is None:
+  if source_a is None or source_b is None:
     config = stored_config.read_file(workdir) or meta.config
     source_a, source_b = build.test_sources(stored_config.read(config))
   translators = restore.load_translators(path)
@@ -196,7 +197,7 @@ def _group(rows):
 
 def _load(job, translators, volume, batch_size, cycle, task):
   scans = next(iter(job.values()))
-  settings = dict(
+  settings: dict[str, Any] = dict(
     batch_size=batch_size,
     cycle=cycle,
     report=console.report_progress(f'{task}: {scans[0].name}'),

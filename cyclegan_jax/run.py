@@ -117,7 +117,9 @@ def open_run(
   description = summary.describe(config)
   hidden = stored_config.hide_paths(description['config'])
   meta = meta_lib.Meta(
-    **description | {'config': hidden},
+    config=hidden,
+    versions=description['versions'],
+    git_revision=description['git_revision'],
     step=0,
     data=data.fingerprints(),
     intensities=data.intensities(),

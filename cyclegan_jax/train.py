@@ -25,7 +25,7 @@ _SAMPLES = 4  # columns of a sample grid
 
 
 def train(
-  config: ml_collections.ConfigDict, workdir: str
+  config: ml_collections.ConfigDict, workdir: str | pathlib.Path
 ) -> state_lib.CycleGANState:
   """Trains to the end of the horizon, from the newest checkpoint if any.
 

@@ -226,10 +226,10 @@ def draw_preview(volume, scaling, fake, target, domains):
   return pictures.draw_planes(
     list(zip(labels, rows, strict=True)),
     caption=f'{domains[0]} to {domains[1]}',
-    pixel_sizes=[
+    pixel_sizes=tuple(
       volume_lib.plane_spacing(volume.affine, plane)[1:]
       for plane in volume_lib.PLANES
-    ],
+    ),
   )
 
 

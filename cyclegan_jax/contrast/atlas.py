@@ -7,6 +7,7 @@ and histograms at places of one contrast can be held against those of another.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def average(
   places = (places + (level * _SIDE**2)[:, None, None])[heads]
   total = _LEVELS * _SIDE**2
   counts = np.bincount(places, minlength=total)
-  sums = sum(
+  sums: Any = sum(
     np.bincount(
       np.broadcast_to(index, heads.shape)[heads] * total + places,
       weight[heads],

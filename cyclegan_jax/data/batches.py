@@ -6,6 +6,7 @@ uninterrupted one would have seen.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 import grain
 import numpy as np
@@ -101,7 +102,7 @@ def sample_batch(
 
 
 def eval_batches(
-  sources: dict[str, slices_lib.SliceSet], *, batch_size: int
+  sources: Mapping[str, slices_lib.SliceSet], *, batch_size: int
 ) -> Iterator[dict[str, np.ndarray]]:
   """Every slice once, in order, as it is: neither cropped nor flipped.
 

@@ -26,7 +26,7 @@ def decode(
   scans: Sequence[dispatch.Scan],
   settings: framing.SliceSettings,
   *,
-  centers: Mapping[str, Sequence[float]] | None,
+  centers: Mapping[str, tuple[float, float]] | None,
   report: Callable[[int], None],
 ) -> records.Decoded:
   """Writes the slices of a volume, or of the pictures of a folder.
@@ -50,7 +50,7 @@ def decode_volume(
   path: pathlib.Path,
   scan: dispatch.Scan,
   settings: framing.SliceSettings,
-  centers: Mapping[str, Sequence[float]] | None,
+  centers: Mapping[str, tuple[float, float]] | None,
 ) -> records.Decoded:
   """Writes the slices of a volume.
 
@@ -75,7 +75,8 @@ def decode_volume(
     scaling = canvas.scale(volume, settings, picture=False)
     unit = intensity.to_unit(volume.voxels, scaling)
     fill = float(intensity.to_unit(scaling.background, scaling))
-    slices, notes, used, quantiles = [], list(volume.notes), {}, None
+    slices, notes, used = [], list(volume.notes), {}
+    quantiles: tuple[float, ...] = ()
     with path.open('wb') as file:
       for plane in settings.planes:
         stack = canvas.cut(

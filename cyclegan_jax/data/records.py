@@ -32,7 +32,7 @@ class Decoded:
 
   Attributes:
     slices: in the order of their images.
-    intensities: None if there are no slices.
+    intensities: of the heads; only where there are slices.
     centers: of volumes, by plane: what slices are centred about, shares of
       rows and columns.
     grid: of volumes: what two scans of a patient share or not.

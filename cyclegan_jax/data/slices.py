@@ -93,7 +93,8 @@ class SliceSet:
 
     Of scalings of the first scan's kind.
     """
-    known = [each.intensities for each in self.scans.values()]
+    # Scans without slices, which have none, are not among them.
+    known = [x.intensities for x in self.scans.values() if x.intensities]
     first = known[0]
     alike = [
       each.scaling for each in known if each.scaling.kind == first.scaling.kind

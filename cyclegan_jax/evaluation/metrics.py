@@ -7,6 +7,7 @@ measure raises ValueError where the mask is empty or shapes differ.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -48,7 +49,7 @@ def ssim(
     raise ValueError(
       f'SSIM needs {_SSIM_WINDOW} pixels along every axis: {truth.shape}'
     )
-  _, similarity = metrics.structural_similarity(
+  found: Any = metrics.structural_similarity(
     truth,
     image,
     data_range=data_range,
@@ -57,6 +58,7 @@ def ssim(
     use_sample_covariance=False,
     full=True,
   )
+  _, similarity = found
   return float(similarity[... if mask is None else mask].mean())
 
 
@@ -214,10 +216,11 @@ def _select(first, second, mask):
 
 def _normalize_gradients(picture, where, sigma):
   picture = np.asarray(picture, np.float64)
+  orders: Any = ((1, 0), (0, 1))
   gradient = np.stack(
     [
       ndimage.gaussian_filter(picture, sigma, order=order)[where]
-      for order in ((1, 0), (0, 1))
+      for order in orders
     ]
   )
   edge = np.linalg.norm(gradient, axis=0).mean()

@@ -37,7 +37,7 @@ class CycleGANState(struct.PyTreeNode):
   averages: Any  # {'gen_ab', 'gen_ba'} or {}
 
   @property
-  def step(self) -> array_types.Scalar:
+  def step(self) -> Any:
     """Updates made so far, [] int32."""
     return self.gen_ab.step
 
@@ -102,10 +102,10 @@ class CycleGANState(struct.PyTreeNode):
     Unusual Effectiveness of Averaging in GAN Training", section 3.2; the
     warm-up is TensorFlow's.
     """
-    decay = jnp.minimum(decay, (1 + self.step) / (10 + self.step))
+    now_decay = jnp.minimum(decay, (1 + self.step) / (10 + self.step))
     now = self.params(*self.averages)
-    # decay * averages + (1 - decay) * now, in these very products
-    averages = optax.incremental_update(self.averages, now, decay)
+    # d * averages + (1 - d) * now, in these very products
+    averages = optax.incremental_update(self.averages, now, now_decay)
     return self.replace(averages=averages)
 
 

@@ -71,7 +71,8 @@ def train_step(
     return generator_loss(params, state, batch, objective, key, remat=remat)
 
   def discriminators(params, images):
-    return discriminator_loss(params, state, *images, objective)
+    batch, past_fakes = images
+    return discriminator_loss(params, state, batch, past_fakes, objective)
 
   gen_grads, (fakes, gen_metrics) = _gradient(
     generators, state.params('gen_ab', 'gen_ba'), batch, parts, dropout_key

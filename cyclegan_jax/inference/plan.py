@@ -61,19 +61,19 @@ def plan_jobs(
   Raises:
     UserError: if `target` cannot hold it, or would replace a source.
   """
-  root, target = pathlib.Path(source), pathlib.Path(target)
+  root, place = pathlib.Path(source), pathlib.Path(target)
   if root.is_dir() and _real(root) in _real(target).parents:
     raise errors.UserError(
       f'--target={target} is inside --source; name a place outside of it'
     )
-  single = dispatch.is_file_target(target)
+  single = dispatch.is_file_target(place)
   if single and len(found) > 1:
     raise errors.UserError(
       f'--source={source} holds {len(found)} scans and --target={target} one '
       'file; name a folder'
     )
   named = single or (len(found) == 1 and found[0].module == 'dicom')
-  jobs = [Job(found[0], target)] if named else _mirror(found, target)
+  jobs = [Job(found[0], place)] if named else _mirror(found, place)
   sources = {_real(path) for scan in found for path in scan.paths}
   folders = {path.parent for path in sources}
   for job in jobs:

@@ -6,6 +6,7 @@ voxels.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def cut(
   return Stack(images, heads, center, frame, fill)
 
 
-def lay(stack: Stack, rows=slice(None)) -> np.ndarray:
+def lay(stack: Stack, rows: Any = slice(None)) -> np.ndarray:
   """Slices of a stack on their canvas: [N, rows, columns] float32 in [-1, 1].
 
   Args:

@@ -55,14 +55,16 @@ def resize_by_spacing(shape, spacing, target: float) -> tuple[int, int]:
     spacing: between them, mm.
     target: wanted, mm.
   """
-  return tuple(
+  rows, columns = (
     max(1, round(n * mm / target)) for n, mm in zip(shape, spacing, strict=True)
   )
+  return rows, columns
 
 
 def resize_to_fit(shape, size: int) -> tuple[int, int]:
   """Rows and columns of a slice whose longer side becomes `size`."""
-  return tuple(max(1, round(n * size / max(shape))) for n in shape)
+  rows, columns = (max(1, round(n * size / max(shape))) for n in shape)
+  return rows, columns
 
 
 def find_center(mask: np.ndarray) -> tuple[float, float]:
@@ -70,10 +72,11 @@ def find_center(mask: np.ndarray) -> tuple[float, float]:
 
   Where nothing is true, the middle of the picture.
   """
-  return tuple(
+  row, column = (
     (first + last) / 2 / size if last else 0.5
     for first, last, size in _find_ends(mask)
   )
+  return row, column
 
 
 def measure_extent(mask: np.ndarray) -> tuple[float, float]:
@@ -94,7 +97,8 @@ def frame_square(shape, resized, size: int, center=(0.5, 0.5)) -> Frame:
 
 def frame_whole(shape, resized, multiple: int, *, least: int = 0) -> Frame:
   """A canvas that holds whole slices, its sides multiples, `least` or more."""
-  canvas = tuple(-(-max(n, least) // multiple) * multiple for n in resized)
+  rows, columns = (-(-max(n, least) // multiple) * multiple for n in resized)
+  canvas = rows, columns
   corner = tuple(-((m - n) // 2) for m, n in zip(canvas, resized, strict=True))
   return Frame(tuple(shape), tuple(resized), corner, canvas)
 
@@ -137,7 +141,8 @@ def resize(slices: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
   resized = np.empty((len(slices), rows, columns), np.float32)
   for out, image in zip(resized, slices, strict=True):
     picture = Image.fromarray(np.ascontiguousarray(image))
-    out[...] = picture.resize((columns, rows), Image.Resampling.BICUBIC)
+    picture = picture.resize((columns, rows), Image.Resampling.BICUBIC)
+    out[...] = np.asarray(picture)
   return resized
 
 

@@ -59,7 +59,7 @@ def _measure_air(images):
   smooth = ndimage.gaussian_filter(images, (0, 1, 1))
   faintest = np.percentile(images, 0.5) + _FAINTEST
   tissue = smooth > max(filters.threshold_otsu(smooth), faintest)
-  tissue = np.stack([ndimage.binary_fill_holes(mask) for mask in tissue])
+  tissue = np.stack([_fill(mask) for mask in tissue])
   apart = max(1, images.shape[1] // 16)
   near = ndimage.binary_dilation(tissue, _CROSS[None], iterations=apart)
   air = images[~near]
@@ -70,12 +70,18 @@ def _measure_air(images):
   return float(level), float(1.4826 * np.median(np.abs(measured - level)))
 
 
+def _fill(mask) -> np.ndarray:
+  return np.asarray(ndimage.binary_fill_holes(mask))
+
+
 def _outline(mask):
   """One slice's mask: gaps bridged, holes filled, specks removed."""
   pad = _BRIDGED + 1  # closing eats from the border
   closed = ndimage.binary_closing(np.pad(mask, pad), _CROSS, _BRIDGED)
-  filled = ndimage.binary_fill_holes(closed[pad:-pad, pad:-pad])
-  parts, count = ndimage.label(ndimage.binary_opening(filled, _CROSS))
+  filled = _fill(closed[pad:-pad, pad:-pad])
+  parts = np.empty(mask.shape, np.int32)
+  opened = ndimage.binary_opening(filled, _CROSS)
+  count = ndimage.label(opened, output=parts)
   if not count:
     return np.zeros_like(mask)
   sizes = np.bincount(parts.ravel())[1:]

@@ -8,8 +8,10 @@ relation.
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cyclegan_jax import errors
 
@@ -102,12 +104,11 @@ def fit_scaling(
 
 def from_json(fields: dict) -> Scaling:
   """A scaling out of JSON, which has lists for tuples."""
-  return Scaling(
-    **{
-      name: tuple(value) if isinstance(value, list) else value
-      for name, value in fields.items()
-    }
-  )
+  knots: dict[str, Any] = {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in fields.items()
+  }
+  return Scaling(**knots)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,9 +142,9 @@ def scale_to_white(white: float) -> Scaling:
   return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0, 0.1 * white)
 
 
-def to_unit(voxels: np.ndarray, scaling: Scaling) -> np.ndarray:
+def to_unit(voxels: npt.ArrayLike, scaling: Scaling) -> np.ndarray:
   """Scanner units as float32 in [-1, 1]."""
-  unit = np.interp(voxels, scaling.intensities, scaling.units)
+  unit = np.interp(np.asarray(voxels), scaling.intensities, scaling.units)
   return unit.astype(np.float32)
 
 

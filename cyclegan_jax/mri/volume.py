@@ -155,6 +155,7 @@ def _turn(affine, plane):
 
 def _nibabel():
   # A quarter of a second to import, which pictures need not wait for.
-  import nibabel
+  import nibabel.affines
+  import nibabel.orientations
 
   return nibabel

@@ -11,6 +11,7 @@ arithmetic (see `forms.FORMS`) and that differ in speed by up to a factor of 20.
 from collections.abc import Callable
 import functools
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
@@ -153,12 +154,12 @@ class Conv(nn.Module):
   kernel_init: Callable = nn.initializers.normal(0.02)
 
   @nn.compact
-  def __call__(self, images):
+  def __call__(self, images: jax.Array) -> jax.Array:
     shape = (self.kernel_size,) * 2 + (images.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     kernel = kernel.astype(images.dtype)
-    images = conv(images, kernel, self.stride, self.padding)
-    return images + _bias(self, images.dtype) if self.use_bias else images
+    result: Any = conv(images, kernel, self.stride, self.padding)
+    return result + _bias(self, result.dtype) if self.use_bias else result
 
 
 class ConvTranspose(nn.Module):
@@ -172,12 +173,12 @@ class ConvTranspose(nn.Module):
   kernel_init: Callable = nn.initializers.normal(0.02)
 
   @nn.compact
-  def __call__(self, images):
+  def __call__(self, images: jax.Array) -> jax.Array:
     shape = (self.kernel_size,) * 2 + (self.features, images.shape[-1])
     kernel = self.param('kernel', self.kernel_init, shape)
     kernel = kernel.astype(images.dtype)
-    images = conv_transpose(images, kernel, self.stride, self.padding)
-    return images + _bias(self, images.dtype) if self.use_bias else images
+    result: Any = conv_transpose(images, kernel, self.stride, self.padding)
+    return result + _bias(self, result.dtype) if self.use_bias else result
 
 
 def _bias(layer, dtype):

@@ -5,6 +5,7 @@ kernels and zero biases, as both reference implementations do.
 """
 
 import functools
+from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ class UNet(nn.Module):
     """
     check_sides(images.shape[1:3], self.levels)
     widths = [self.features * min(2**i, 8) for i in range(self.levels)]
-    layer = dict(kernel_size=4, stride=2, padding=1)
+    layer: dict[str, Any] = dict(kernel_size=4, stride=2, padding=1)
     norm = functools.partial(normalisation.InstanceNorm, affine=self.affine)
 
     skips = []
@@ -141,10 +142,12 @@ class ResNet(nn.Module):
     del train
     check_sides(images.shape[1:3], self.halvings)
     norm = functools.partial(normalisation.InstanceNorm, affine=False)
-    halving = dict(kernel_size=3, stride=2, padding=1, use_bias=False)
+    halving: dict[str, Any] = dict(
+      kernel_size=3, stride=2, padding=1, use_bias=False
+    )
 
     def wide(width, inputs, **kwargs):  # kernel 7 at full resolution
-      padded = padding.reflect(inputs, 3)
+      padded: Any = padding.reflect(inputs, 3)
       return convolution.Conv(width, kernel_size=7, **kwargs)(padded)
 
     features = images.astype(self.dtype or images.dtype)

@@ -48,8 +48,8 @@ def normalise(features):
 
 def _normalise_forward(features):
   wide = features.astype(jnp.promote_types(features.dtype, jnp.float32))
-  centred = wide - jnp.mean(wide, axis=(1, 2), keepdims=True)
-  variance = jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True)
+  centred = wide - _mean(wide)
+  variance = _mean(jnp.square(centred))
   inverse = lax.rsqrt(variance + _EPSILON)
   result = (centred * inverse).astype(features.dtype)
   return result, (result, inverse)
@@ -57,15 +57,18 @@ def _normalise_forward(features):
 
 def _normalise_backward(residuals, cotangent):
   result, inverse = residuals
-  axes = dict(axis=(1, 2), keepdims=True)
   wide = cotangent.astype(inverse.dtype)
-  parallel = jnp.mean(wide * result, **axes)
-  mean = jnp.mean(wide, **axes)
+  parallel = _mean(wide * result)
+  mean = _mean(wide)
   gradient = inverse * (wide - mean - result * parallel)
   return (gradient.astype(cotangent.dtype),)
 
 
 normalise.defvjp(_normalise_forward, _normalise_backward)
+
+
+def _mean(features):
+  return jnp.mean(features, axis=(1, 2), keepdims=True)
 
 
 def _near_one(key, shape, dtype=jnp.float32):

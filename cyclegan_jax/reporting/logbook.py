@@ -9,6 +9,7 @@ import json
 import math
 import pathlib
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,7 +44,7 @@ class Logbook:
     steps_per_epoch: int,
     batch_size: int,
     log_every: int,
-    schedule: Callable[[int], float],
+    schedule: Callable[[int], Any],
     on_cpu: bool,
     sums: dict | None = None,
   ):

@@ -155,19 +155,22 @@ def _choose_scale(tallest, finest, least):
 
 def _make_tile(picture, scale, pixel_size):
   picture = np.asarray(picture)
-  pixels = np.uint8(np.clip(picture * 255, 0, 255).round())
+  pixels = np.clip(picture * 255, 0, 255).round().astype(np.uint8)
   height, width = (
     max(1, round(count * step * scale))
     for count, step in zip(picture.shape, pixel_size, strict=True)
   )
-  return Image.fromarray(pixels).resize((width, height), Image.BICUBIC)
+  return Image.fromarray(pixels).resize(
+    (width, height), Image.Resampling.BICUBIC
+  )
 
 
 def _color(tile):
   steps = np.linspace(0, 255, len(_MAGMA))
   levels = np.arange(256)
   table = [np.interp(levels, steps, channel) for channel in _MAGMA.T]
-  return Image.fromarray(np.uint8(np.rint(table)).T[np.asarray(tile)])
+  colors = np.rint(table).astype(np.uint8).T
+  return Image.fromarray(colors[np.asarray(tile)])
 
 
 def _lay_out(tiles, labels, *, caption, headings=None, bar=None):

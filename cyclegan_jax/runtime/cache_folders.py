@@ -29,7 +29,7 @@ def keep_compiled(chosen: str):
     return
   if os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     return
-  if chosen or not jax.config.jax_compilation_cache_dir:
+  if chosen or not jax.config.values['jax_compilation_cache_dir']:
     folder = make('compile_cache', chosen, 'compiled')
     jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

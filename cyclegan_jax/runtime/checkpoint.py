@@ -54,7 +54,9 @@ def save(
       for a checkpoint that training does not go on from.
     meta: anything JSON can hold, not to be changed any more.
   """
-  items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+  items: dict[str, Any] = {
+    name: ocp.args.StandardSave(tree) for name, tree in trees.items()
+  }
   if batches is not None:
     items['batches'] = grain_checkpoint.CheckpointSave(batches)
   manager.save(
@@ -94,7 +96,7 @@ def restore(
   Raises:
     UserError: if it is damaged or holds others.
   """
-  wanted = {
+  wanted: dict[str, Any] = {
     name: ocp.args.StandardRestore(
       jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)
     )

@@ -9,6 +9,7 @@ so a checkpoint does not depend on how many devices wrote it; a batch arrives as
 import collections
 from collections.abc import Callable
 import functools
+from typing import Any
 
 import jax
 from jax.sharding import NamedSharding
@@ -73,7 +74,8 @@ def create_replicated(create: Callable):
   program = jax.jit(
     create, out_shardings=NamedSharding(_mesh(), PartitionSpec())
   )
-  return program.lower().compile({'xla_backend_optimization_level': 1})()
+  options: Any = {'xla_backend_optimization_level': 1}
+  return program.lower().compile(options)()
 
 
 def shard(batch):

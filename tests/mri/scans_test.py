@@ -30,7 +30,7 @@ def test_scans_are_found_in_subfolders_among_other_files(tmp_path):
   )  # fmt: skip
   found = scans.find_scans(tmp_path)
   assert names(found) == ['anna/T1', 'bert/ses-1/x', 'c', 'd', 'e/001']
-  assert [s.module for s in found] == ['nifti', 'itk', 'itk', 'arrays', 'png']
+  assert [s.module for s in found] == ['nifti', 'itk', 'itk', 'npy', 'picture']
   assert [s.patient for s in found] == ['anna', 'bert', 'c', 'd', 'e']
 
 

@@ -140,9 +140,9 @@ def test_memory_needed_is_what_a_program_holds():
   assert devices.memory_of_device() > 2**28
 
 
-@pytest.mark.parametrize('devices, ahead', [(1, 4), (4, 0)])
-def test_no_more_than_some_steps_are_on_their_way(devices, ahead, monkeypatch):
-  monkeypatch.setattr(jax, 'local_device_count', lambda: devices)
+@pytest.mark.parametrize('count, ahead', [(1, 4), (4, 0)])
+def test_no_more_than_some_steps_are_on_their_way(count, ahead, monkeypatch):
+  monkeypatch.setattr(jax, 'local_device_count', lambda: count)
 
   @jax.jit
   def work(x):

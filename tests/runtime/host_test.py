@@ -21,7 +21,7 @@ def run(code, flags=''):
   return result.stdout.split()
 
 
-_SHOW = 'from cyclegan_jax import host; import os; host.tune(); '
+_SHOW = 'from cyclegan_jax.runtime import host; import os; host.tune(); '
 
 
 def test_a_setting_of_the_user_wins():

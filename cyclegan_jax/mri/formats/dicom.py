@@ -17,6 +17,9 @@ import warnings
 
 import numpy as np
 import pydicom
+from pydicom import pixels as pixels_lib
+import pydicom.misc
+import pydicom.uid
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
@@ -28,7 +31,9 @@ _SERIES_TAGS = (
   *('Rows', 'Columns', 'SpecificCharacterSet'),
 )
 _PIXEL_TAGS = ('PixelData', 'FloatPixelData', 'DoubleFloatPixelData')
-_SYNTAXES = {  # by implicit VR and little endian, for files that name none
+_SYNTAXES: dict[
+  tuple, str
+] = {  # by implicit VR and little endian, for files that name none
   (True, True): pydicom.uid.ImplicitVRLittleEndian,
   (False, True): pydicom.uid.ExplicitVRLittleEndian,
   (False, False): pydicom.uid.ExplicitVRBigEndian,
@@ -193,11 +198,11 @@ def _read_images(path) -> list[dicom_stack.Slice]:
 
 def _decoded(dataset):
   """Pixels, [rows, columns] or [frames, rows, columns]."""
-  decoder = pydicom.pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
+  decoder = pixels_lib.get_decoder(dataset.file_meta.TransferSyntaxUID)
   # A broken file can make GDCM end the process, so any other is preferred.
   others = [name for name in decoder.available_plugins if name != 'gdcm']
   # Unlike the property of this name, the function leaves nothing in the header.
-  return pydicom.pixels.pixel_array(
+  return pixels_lib.pixel_array(
     dataset, decoding_plugin=others[0] if others else ''
   )
 
@@ -226,7 +231,7 @@ def _scaled(pixels, header):
   """In the scanner's units; a slice may have a scale of its own, as in PET."""
   pixels = pixels.astype(pixels.dtype.newbyteorder('='))
   if 'ModalityLUTSequence' in header:
-    return pydicom.pixels.apply_modality_lut(pixels, header)
+    return pixels_lib.apply_modality_lut(pixels, header)
   slope = float(header.get('RescaleSlope') or 1)  # 0 would be no scale
   intercept = float(header.get('RescaleIntercept') or 0)
   if (slope, intercept) == (1, 0):

@@ -1,6 +1,7 @@
 """Slices of a DICOM series in space: what makes them one regular stack."""
 
 import pathlib
+from typing import Any
 from typing import NamedTuple
 
 from highdicom import spatial
@@ -30,7 +31,7 @@ class Slice(NamedTuple):
   path: pathlib.Path
   header: pydicom.Dataset
   pixels: np.ndarray
-  grid: np.ndarray | None
+  grid: Any  # [11] float64, or None before `check_alike` has passed it
 
 
 def find_grid(header: pydicom.Dataset) -> np.ndarray | None:

@@ -10,6 +10,9 @@ import warnings
 import highdicom
 import numpy as np
 import pydicom
+import pydicom.datadict
+import pydicom.uid
+import pydicom.valuerep
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib

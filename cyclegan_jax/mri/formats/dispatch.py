@@ -1,5 +1,6 @@
 """Which files are scans, and what reads and writes them."""
 
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
@@ -52,7 +53,7 @@ class Scan:
 
   name: str
   patient: str
-  paths: tuple[pathlib.Path, ...]
+  paths: Sequence[pathlib.Path]
   module: str
   home: pathlib.Path | None = None
 

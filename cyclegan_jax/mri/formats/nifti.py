@@ -3,8 +3,11 @@
 import gzip
 import json
 import pathlib
+from typing import Any
 
 import nibabel as nib
+from nibabel import filebasedimages
+from nibabel import nifti1
 import numpy as np
 
 from cyclegan_jax import errors
@@ -25,7 +28,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     UserError: if it is no NIfTI file, broken, of no 3-D scan, or in colour.
   """
   try:
-    image = nib.load(path)
+    image: Any = nib.load(path)
     shape, kind = image.shape, image.get_data_dtype()
     if kind.fields or kind.kind not in 'iuf':
       raise errors.UserError(
@@ -38,7 +41,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
       _check_sum(path)
   except errors.UserError:
     raise
-  except nib.filebasedimages.ImageFileError as error:
+  except filebasedimages.ImageFileError as error:
     raise errors.UserError(f'{path} is not a NIfTI file: {error}') from None
   except Exception as error:  # gzip, zlib, struct and more: it is broken
     reason = ' '.join(str(error).split()) or type(error).__name__
@@ -87,7 +90,7 @@ def write(
     image.set_sform(like.affine, code=1)
   header['descrip'] = provenance.plain_description  # 80 bytes of ASCII
   comment = json.dumps(provenance.details, ensure_ascii=False).encode()
-  header.extensions.append(nib.nifti1.Nifti1Extension('comment', comment))
+  header.extensions.append(nifti1.Nifti1Extension('comment', comment))
   nib.save(image, path)
 
 

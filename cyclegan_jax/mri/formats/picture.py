@@ -44,7 +44,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
       f'{path} is not a PNG, JPEG or TIFF image; move it out of the folder'
     ) from None
   except Image.DecompressionBombError:
-    most = 2 * Image.MAX_IMAGE_PIXELS
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
     raise errors.UserError(
       f'{path} says that it has more than {most:,} pixels, which no slice has; '
       'save it smaller or move it out of the folder'
