@@ -49,7 +49,7 @@ def fit_map(
   map is the one that changes and explains nothing.
 
   Args:
-    source: [S, H, W] in [0, 1], 0 in the air.
+    source: [S, H, W] in [0, 1], about 0 in the air.
     target: [T, H, W] likewise; other slices, of other people.
     deviation: of the Gaussian that averages surroundings, pixels;
       `SURROUNDINGS` of a side that the head about fills.
@@ -90,10 +90,10 @@ def fit_map(
 def apply_map(
   values: np.ndarray, images: np.ndarray, *, deviation: float
 ) -> np.ndarray:
-  """Maps [S, H, W] in [0, 1]; what is air stays 0."""
+  """Maps [S, H, W] in [0, 1]; what is air stays as it is, with its noise."""
   flat = np.ravel(values)
   mapped = sum(flat[look] * share for look, share in _look(images, deviation))
-  return np.where(head.find_heads(images), mapped, 0.0)
+  return np.where(head.find_heads(images), mapped, images)
 
 
 def unchanged() -> np.ndarray:

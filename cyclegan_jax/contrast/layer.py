@@ -19,8 +19,9 @@ class ContrastLayer(nn.Module):
   """What to add to before `tanh` so that a generator begins as the map.
 
   A table of how a pixel and its surroundings look (`contrast.fit`), learnt like
-  every parameter; a fresh one leaves heads as they are and air black, and
-  `start.put` puts the fitted one in its place.
+  every parameter; a fresh one leaves images as they are, and `start.put` puts
+  the fitted one in its place. Air stays as it is: where it is noisy, its noise
+  is what the other contrast's air has.
 
   Attributes:
     deviation: of the Gaussian that averages surroundings, pixels.
@@ -60,7 +61,7 @@ def map_contrast(
     for each, knots in zip((images, surroundings), values.shape, strict=True)
   ]
   mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
-  return jnp.where(find_heads(images), mapped, 0.0)
+  return jnp.where(find_heads(images), mapped, images)
 
 
 def find_heads(images: array_types.Images) -> chex.Array:

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import logging
 import pathlib
+from typing import Any
 from typing import NamedTuple
 import warnings
 
@@ -31,9 +32,8 @@ _SERIES_TAGS = (
   *('Rows', 'Columns', 'SpecificCharacterSet'),
 )
 _PIXEL_TAGS = ('PixelData', 'FloatPixelData', 'DoubleFloatPixelData')
-_SYNTAXES: dict[
-  tuple, str
-] = {  # by implicit VR and little endian, for files that name none
+# By implicit VR and little endian, for files that name none.
+_SYNTAXES: dict[tuple, Any] = {
   (True, True): pydicom.uid.ImplicitVRLittleEndian,
   (False, True): pydicom.uid.ExplicitVRLittleEndian,
   (False, False): pydicom.uid.ExplicitVRBigEndian,
