@@ -35,7 +35,7 @@ def count(case: str, devices: int) -> dict[str, float]:
   """The figures of a step on so many devices, which this process has."""
   import jax
 
-  from cyclegan_jax.runtime import devices
+  from cyclegan_jax.runtime import devices as devices_lib
 
   step, create, batch = cases.make_step(case, pool_size=50)
   key = jax.random.key(0)
@@ -44,7 +44,7 @@ def count(case: str, devices: int) -> dict[str, float]:
     for domain, like in batch.items()
   }
   compiled = (
-    devices.data_parallel(step)
+    devices_lib.data_parallel(step)
     .lower(jax.eval_shape(create, key), batch, key)
     .compile()
   )
@@ -53,7 +53,7 @@ def count(case: str, devices: int) -> dict[str, float]:
     'devices': devices,
     'gflop': cost['flops'] / 1e9,
     'touched_gb': cost['bytes accessed'] / 1e9,
-    'memory_mb': devices.memory_needed(compiled) / 2**20,
+    'memory_mb': devices_lib.memory_needed(compiled) / 2**20,
     **{
       name: bytes_of(compiled.as_text(), name) / 2**20
       for name in ('all-reduce', 'all-gather')

@@ -43,6 +43,8 @@ def test_a_benchmark_uses_what_there_is(name):
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
       module = modules.get(node.value.id)
       assert module is None or hasattr(module, node.attr), ast.unparse(node)
+    if isinstance(node, ast.arg):
+      assert node.arg not in modules, f'the argument {node.arg} is hidden'
 
 
 def test_docs_name_benchmarks_that_exist():
