@@ -11,7 +11,7 @@ from cyclegan_jax import array_types
 from cyclegan_jax.contrast import fit
 
 # Of the range: what tissue is above the air, and above it less blurred.
-_TISSUE, _SHARP = 0.06, 0.02
+_TISSUE, _SHARP = 0.04, 0.02
 _INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
 
 
