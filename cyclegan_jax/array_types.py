@@ -5,11 +5,13 @@ The tests check them at every call; axes of one name have one size in a call.
 
 from jaxtyping import Array
 from jaxtyping import Float
+from jaxtyping import Int
 from jaxtyping import Key as KeyType
 
 Images = Float[Array, 'batch height width channels']  # in [-1, 1]
 Scores = Float[Array, 'batch rows columns 1']  # logits, one for each patch
 Scalar = Float[Array, '']
+Count = Int[Array, '']
 Key = KeyType[Array, '']  # a typed PRNG key
 Batch = dict[str, Images]  # {'a', 'b'}
 Metrics = dict[str, Scalar]

@@ -37,9 +37,10 @@ class CycleGANState(struct.PyTreeNode):
   averages: Any  # {'gen_ab', 'gen_ba'} or {}
 
   @property
-  def step(self) -> Any:
-    """Updates made so far, [] int32."""
-    return self.gen_ab.step
+  def step(self) -> array_types.Count:
+    """Updates made so far, int32."""
+    step: Any = self.gen_ab.step
+    return step
 
   def params(self, *names: str) -> dict:
     """The parameters of the networks named."""
