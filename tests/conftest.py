@@ -9,11 +9,19 @@ os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {_QUICK}'
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 import jax
+import jaxtyping
 import nibabel as nib
 import numpy as np
 from PIL import Image
 import pytest
 from scipy import ndimage
+
+# Before the package is imported: what signatures say of shapes is checked at
+# every call.
+jaxtyping.install_import_hook(
+  [f'cyclegan_jax.{room}' for room in ('gan', 'networks', 'contrast')],
+  'beartype.beartype',
+)
 
 from configs import smoke
 from cyclegan_jax import train

@@ -1,5 +1,6 @@
 import chex
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -52,3 +53,10 @@ def test_cycle_and_identity_are_mean_absolute_differences(loss):
   actual = loss(jnp.asarray(first), jnp.asarray(second))
   chex.assert_shape(actual, ())
   np.testing.assert_allclose(actual, np.abs(first - second).mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize('loss', [losses.cycle_loss, losses.identity_loss])
+def test_what_signatures_say_of_shapes_is_checked(loss):
+  """Signatures say so; unchecked, one image would be compared to both."""
+  with pytest.raises(jaxtyping.TypeCheckError, match=r"'restored'|'mapped'"):
+    loss(jnp.ones((2, 4, 4, 1)), jnp.zeros((1, 4, 4, 1)))
