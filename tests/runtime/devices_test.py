@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 
 import chex
 import jax
@@ -19,10 +20,10 @@ from cyclegan_jax.runtime import devices
 _STEPS = 3
 
 
-def create():
+def create(dropout=0.0):
   return state_lib.create_state(
     jax.random.key(0),
-    generator=generators.UNet(features=4, levels=2),
+    generator=generators.UNet(features=4, levels=2, dropout=dropout),
     discriminator=discriminators.PatchDiscriminator(features=4, layers=1),
     tx=optax.sgd(0.1),
     image_shape=(16, 16, 1),
@@ -95,19 +96,17 @@ def test_the_state_is_donated():
 
 
 def test_devices_mask_their_own_images():
-  """Equal images on every device, yet dropout differs between them."""
-  generator = generators.UNet(features=4, levels=2, dropout=0.5)
-  init = jax.jit(generator.init)
-  params = init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
-  images = np.ones((4, 1, 8, 8, 1), np.float32)
-
-  @functools.partial(jax.pmap, axis_name='data')
-  def outputs(images):
-    key = jax.random.fold_in(jax.random.key(1), jax.lax.axis_index('data'))
-    return generator.apply(params, images, train=True, rngs={'dropout': key})
-
-  first, second = np.asarray(outputs(images))[:2]
-  assert not np.array_equal(first, second)
+  """Equal images everywhere: the fakes in the pool are of four masks."""
+  batch = devices.shard(
+    jax.tree.map(lambda x: np.repeat(x[:1], 4, axis=0), next(draw_batches()))
+  )
+  compiled = devices.data_parallel(step)
+  state = devices.create_replicated(functools.partial(create, dropout=0.5))
+  state, _ = compiled(state, batch, jax.random.key(1))
+  for pool in (state.pool_a, state.pool_b):
+    assert pool.count == 4
+    for one, other in itertools.combinations(np.asarray(pool.images[:4]), 2):
+      assert not np.array_equal(one, other)
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers():
