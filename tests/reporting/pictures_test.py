@@ -55,11 +55,17 @@ def test_differences_are_coloured_beside_a_bar():
   assert coloured[half:].any()
 
 
-def test_more_than_the_top_of_the_bar_has_its_colour():
-  small, large = (
-    np.asarray(compare(top=top)).astype(int) for top in (0.1, 1.0)
-  )
-  assert small.sum() > large.sum()
+def test_the_colour_is_the_absolute_difference():
+  """By matplotlib's magma at eighths; more than the top has its colour."""
+  truth = np.full((192, 9), 0.45)
+  steps = np.linspace(-0.4, 0.4, 9)  # of which the ends are beyond the top
+  rows = [('anna', np.ones_like(truth), truth + steps, truth)]
+  pixels = np.asarray(pictures.draw_comparison(rows, caption='', top=0.2))
+  coloured = np.ptp(pixels.astype(int), axis=2) > 0
+  tile = pixels[:, np.flatnonzero(coloured.any(axis=0))[:9]][100]
+  brightest, middle = (252, 253, 191), (181, 54, 122)
+  expected = [brightest, brightest, brightest, middle, (0, 0, 4)]
+  np.testing.assert_allclose(tile, expected + expected[-2::-1], atol=2)
 
 
 def test_planes_of_thick_slices_are_not_squashed():
