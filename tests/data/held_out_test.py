@@ -1,15 +1,9 @@
 """Held-out pairs: which slices are scored."""
 
-import hashlib
-import json
-import pathlib
-
 import numpy as np
 
 from configs import smoke
 from cyclegan_jax import build
-from cyclegan_jax.mri import patients
-from cyclegan_jax.mri.formats import dispatch
 
 
 def save_slices(root, blank):
@@ -37,28 +31,3 @@ def test_a_blank_array_of_a_pair_is_no_trouble(tmp_path):
   for domain in 'ab':
     (only,) = pairs[domain].slices
     assert only.name.startswith('carl/pcarl_1 ')
-
-
-def scan_of(patient):
-  return dispatch.Scan(
-    'T1', patient, (pathlib.Path(f'/x/{patient}/T1.nii'),), 'nifti'
-  )
-
-
-def test_marks_of_people_are_salted_and_recognised():
-  anna, bert = scan_of('anna'), scan_of('bert')
-  first, second = (patients.mark([anna]) for _ in range(2))
-  assert not set(first['marks']) & set(second['marks'])
-  stored = json.dumps(first)
-  assert 'anna' not in stored
-  assert hashlib.sha256(repr(('anna',)).encode()).hexdigest()[:16] not in stored
-  known = patients.find_known([bert, anna], json.loads(stored))
-  assert known == ['anna']
-
-
-def test_unsalted_marks_of_older_checkpoints_are_recognised():
-  marks = [hashlib.sha256(repr(('anna',)).encode()).hexdigest()[:16]]
-  found = [scan_of('anna'), scan_of('bert')]
-  known = {'salt': None, 'marks': marks}
-  assert patients.find_known(found, known) == ['anna']
-  assert not patients.find_known(found, {'salt': None, 'marks': []})

@@ -1,14 +1,10 @@
-import pathlib
-
 import numpy as np
 import pytest
 
 from cyclegan_jax import errors
-from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume
 from cyclegan_jax.mri.formats import dicom_writer
-from cyclegan_jax.mri.formats import dispatch
 
 
 def touch(root, *names):
@@ -60,73 +56,6 @@ def test_folders_that_cannot_be_used_are_named(tmp_path, find):
   touch(tmp_path, 'notes.txt')
   with pytest.raises(errors.UserError, match='none of its 1 files is NIfTI'):
     find(tmp_path)
-
-
-@pytest.mark.parametrize(
-  'name,patient',
-  [
-    ('patient07_z036.png', 'patient07'),
-    ('patient07_slice-036.png', 'patient07'),
-    ('sub-12_ses-1_T1w.nii.gz', 'sub-12'),
-    ('study/sub-12/anat/x.nii', 'sub-12'),
-    ('anna/ses1/t1_004.png', 'anna'),
-    ('BraTS20_Training_001_flair.nii', 'BraTS20_Training_001'),
-    ('ADNI_002_S_0413.nii', 'ADNI_002_S_0413'),
-    ('patient_02.nii.gz', 'patient_02'),
-    ('anna_T1.nii', 'anna'),
-    ('017.png', '017'),
-  ],
-)
-def test_patients_are_told_from_names(name, patient):
-  numbered = name.endswith('.png')
-  assert patients.patient_of(name, numbered=numbered) == patient
-
-
-def test_names_that_tell_nobody_apart():
-  for name in ('slice', '0017', 'img_3', 'T1', 'scan12'):
-    assert not patients.is_person(name)
-  for name in ('anna', 'patient07', 'sub-1', 'p1'):
-    assert patients.is_person(name)
-
-
-def make(*listing):
-  return [
-    dispatch.Scan(
-      name,
-      patients.patient_of(name, numbered=False),
-      (),
-      'nifti',
-      home=pathlib.Path(name).parent if '/' in name else None,
-    )
-    for name in listing
-  ]
-
-
-def test_pairs_share_a_name_or_are_the_only_ones_of_a_patient():
-  pairs = patients.pair_scans(
-    make('anna/x', 'bert/T1', 'carl/T1a', 'carl/T1b', 'dora_T1'),
-    make('anna/x', 'anna/y', 'bert/T2', 'carl/T2', 'dora_T2', 'emil_T2'),
-  )
-  assert [(a.name, b.name) for a, b in pairs] == [
-    ('anna/x', 'anna/x'),
-    ('bert/T1', 'bert/T1'),
-    ('dora_T1', 'dora_T1'),
-  ]
-
-
-def test_nobodys_numbers_make_no_pair():
-  assert not patients.pair_scans(make('scan_1'), make('scan_2'))
-  assert not patients.pair_scans(make('T1'), make('T2'))
-
-
-def test_people_are_told_apart_by_name_or_by_place(tmp_path):
-  touch(tmp_path, 'tr/001/T1.nii', 'tr/001/T2.nii', 'te/001/T1.nii')
-  (first,) = scans.find_scans(str(tmp_path / 'tr' / '*' / 'T1.nii'))
-  (second,) = scans.find_scans(str(tmp_path / 'tr' / '*' / 'T2.nii'))
-  (other,) = scans.find_scans(str(tmp_path / 'te' / '*' / 'T1.nii'))
-  assert patients.tell_apart(first) & patients.tell_apart(second)
-  assert not patients.tell_apart(first) & patients.tell_apart(other)
-  assert patients.pair_scans([first], [second])
 
 
 def test_hidden_folders_and_circles_of_links_are_passed_over(tmp_path):
