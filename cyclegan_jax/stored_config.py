@@ -48,5 +48,5 @@ def read_file(workdir: pathlib.Path) -> dict | None:
   """What config.json holds; None if it cannot be read."""
   try:
     return json.loads((workdir / 'config.json').read_text())['config']
-  except (OSError, ValueError, KeyError):
+  except (OSError, ValueError, KeyError, TypeError):
     return None
