@@ -1,0 +1,48 @@
+"""Asked to stop: once is a wish, twice by hand an order."""
+
+import signal
+
+import pytest
+
+from cyclegan_jax.runtime import signals
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+  """What was in place before is again, whatever has happened."""
+  numbers = (signal.SIGINT, signal.SIGTERM)
+  before = [signal.getsignal(number) for number in numbers]
+  yield
+  assert [signal.getsignal(number) for number in numbers] == before
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_noted_and_told(number, capsys):
+  with signals.listen('after this step') as stopped:
+    assert not stopped()
+    signal.raise_signal(number)
+    assert stopped()
+  assert capsys.readouterr().out == 'stopping after this step ...\n'
+
+
+def test_a_second_one_by_hand_insists():
+  with signals.listen('soon') as stopped:
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)  # a scheduler repeats itself
+    assert stopped()
+    with pytest.raises(KeyboardInterrupt):
+      signal.raise_signal(signal.SIGINT)
+
+
+def test_each_listener_is_asked_anew():
+  with signals.listen('soon') as outer:
+    with signals.listen('now') as inner:
+      signal.raise_signal(signal.SIGTERM)
+      assert inner() and not outer()
+    signal.raise_signal(signal.SIGTERM)
+    assert outer()
+
+
+def test_an_error_leaves_nothing_in_place():
+  with pytest.raises(ZeroDivisionError), signals.listen('soon'):
+    raise ZeroDivisionError  # the fixture looks at what is left
