@@ -1,9 +1,7 @@
 """The border: what a config becomes."""
 
-import pathlib
 import shutil
 
-import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -12,7 +10,6 @@ from configs import default
 from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import errors
-from cyclegan_jax import stored_config
 
 
 @pytest.fixture
@@ -133,47 +130,3 @@ def test_a_size_that_allows_no_unet_is_refused():
   config.image_size = 250
   with pytest.raises(errors.UserError, match='250 x 250 allows no U-Net'):
     build.networks(config)
-
-
-@pytest.mark.parametrize('value', ['', None])
-def test_without_a_cache_folder_named_it_is_the_users(
-  tmp_path, monkeypatch, value
-):
-  """An empty XDG_CACHE_HOME is an unset one; nothing lands where one stands."""
-  monkeypatch.chdir(tmp_path)
-  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
-  monkeypatch.setenv('XDG_CACHE_HOME', value or '')
-  if value is None:
-    monkeypatch.delenv('XDG_CACHE_HOME')
-  config = smoke.get_config()
-  config.phantom.people = config.phantom.test_people = 1
-  config.phantom.slices = 1
-  folder, _ = build.test_sources(config)
-  assert 'cyclegan_jax' in pathlib.Path(folder).parts
-  assert tmp_path / 'home' in pathlib.Path(folder).parents
-  assert [path.name for path in tmp_path.iterdir()] == ['home']
-
-
-def test_jaxs_own_variable_says_where_programs_are_kept(
-  config, tmp_path, monkeypatch
-):
-  config.compile_cache = str(tmp_path / 'ours')
-  before = jax.config.jax_compilation_cache_dir
-  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', before)
-  build.keep_compiled(config)
-  assert jax.config.jax_compilation_cache_dir == before
-  assert not (tmp_path / 'ours').exists()
-
-
-def test_the_caches_of_another_machine_are_left_alone(
-  tmp_path, monkeypatch, config
-):
-  """A run that was trained where there is a /scratch is read where is none."""
-  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
-  for here in ('/proc/scratch', str(tmp_path / 'there')):
-    config.compile_cache = config.data.cache = here
-    read = stored_config.read(config.to_dict())
-    expected = '' if here.startswith('/proc') else here
-    assert (read.compile_cache, read.data.cache) == (expected, expected)
-  config.compile_cache = 'off'
-  assert stored_config.read(config.to_dict()).compile_cache == 'off'
