@@ -44,8 +44,9 @@ def pair_scans(
     else:
       alone.append(scan)
   for scan in alone:
-    same = [other for other in alone if _is_alike(scan, other)]
-    others = [other for other in by_name.values() if _is_alike(scan, other)]
+    # Of all they have: what is left of many slices is not the same slice.
+    same = [other for other in scans_a if _is_alike(scan, other)]
+    others = [other for other in scans_b if _is_alike(scan, other)]
     if len(same) == len(others) == 1:
       pairs.append((scan, dataclasses.replace(others[0], name=scan.name)))
   return sorted(pairs, key=lambda pair: pair[0].name)

@@ -64,6 +64,13 @@ def test_pairs_share_a_name_or_are_the_only_ones_of_a_patient():
   ]
 
 
+def test_what_is_left_of_several_scans_makes_no_pair():
+  """The second slice of one folder is not the third of the other."""
+  first, second = make('anna/1', 'anna/2'), make('anna/1', 'anna/3')
+  pairs = patients.pair_scans(first, second)
+  assert [(a.name, b.name) for a, b in pairs] == [('anna/1', 'anna/1')]
+
+
 def test_nobodys_numbers_make_no_pair():
   assert not patients.pair_scans(make('scan_1'), make('scan_2'))
   assert not patients.pair_scans(make('T1'), make('T2'))
