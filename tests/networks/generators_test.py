@@ -8,9 +8,7 @@ import pytest
 
 from cyclegan_jax.contrast import fit
 from cyclegan_jax.contrast import layer
-from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
-from cyclegan_jax.networks import normalisation
 
 
 def count(module, channels, size=256):
@@ -24,7 +22,6 @@ def count(module, channels, size=256):
 # which cancel them. Ours do not exist: so many are added.
 _BIASES_UNET_256 = (128 + 256 + 512 * 4) + (512 * 4 + 256 + 128 + 64)
 _BIASES_UNET_128 = _BIASES_UNET_256 - 2 * 512
-_BIASES_DISCRIMINATOR = 128 + 256 + 512
 
 
 def biases_resnet(blocks):
@@ -61,19 +58,11 @@ def test_resnet_has_the_published_size(blocks, channels, published):
   assert count(resnet, channels) + biases_resnet(blocks) == published
 
 
-@pytest.mark.parametrize('channels,published', [(3, 2_764_737), (1, 2_762_689)])
-def test_discriminator_has_the_published_size(channels, published):
-  discriminator = discriminators.PatchDiscriminator()
-  assert count(discriminator, channels) + _BIASES_DISCRIMINATOR == published
-
-
-def test_tutorial_variants_have_the_published_size():
+def test_the_tutorials_variant_has_the_published_size():
   unet = generators.UNet(
     leak=0.3, skip_leak=0.3, affine=True, norm_innermost=True, dropout=0.5
   )
   assert count(unet, 1) == 54_408_833
-  discriminator = discriminators.PatchDiscriminator(leak=0.3, affine=True)
-  assert count(discriminator, 1) == 2_763_521
 
 
 @pytest.mark.parametrize(
@@ -90,38 +79,6 @@ def test_generators_keep_the_shape_and_stay_in_range(module, shape):
   chex.assert_shape(outputs, shape)
   chex.assert_tree_all_finite(outputs)
   assert jnp.abs(outputs).max() <= 1
-
-
-def test_discriminator_scores_30_by_30_patches_of_256():
-  scores = jax.eval_shape(
-    lambda x: discriminators.PatchDiscriminator().init_with_output(
-      jax.random.key(0), x
-    )[0],
-    jnp.zeros((2, 256, 256, 1)),
-  )
-  chex.assert_shape(scores, (2, 30, 30, 1))
-
-
-@pytest.mark.parametrize('layers,field', [(2, 34), (3, 70)])
-def test_receptive_field_of_the_discriminator(layers, field, monkeypatch):
-  """One score's gradient reaches exactly a square of 70 (34) pixels."""
-  # The statistics of a normalisation reach everywhere; what is to be measured
-  # is how far the convolutions do.
-  monkeypatch.setattr(normalisation, 'normalise', lambda features: features)
-  module = discriminators.PatchDiscriminator(features=1, layers=layers)
-  images = jnp.ones((1, 128, 128, 1))
-  params = jax.eval_shape(module.init, jax.random.key(0), images)
-  params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), params)
-
-  def score(images):
-    scores = module.apply(params, images)[0, :, :, 0]
-    return scores[scores.shape[0] // 2, scores.shape[1] // 2]
-
-  reached = np.asarray(jax.jit(jax.grad(score))(images))[0, :, :, 0] != 0
-  rows, cols = np.flatnonzero(reached.any(1)), np.flatnonzero(reached.any(0))
-  assert rows[0] > 0 and rows[-1] < 127, 'the field must lie inside'
-  assert rows[-1] - rows[0] + 1 == field
-  assert cols[-1] - cols[0] + 1 == field
 
 
 @pytest.mark.parametrize(
