@@ -75,11 +75,11 @@ def evaluate(
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
   found = _Found()
-  known = patients.find_known((*found_a, *found_b), meta.people)
+  known = patients.find_known((*found_a, *found_b), meta.patients)
   if known:
     found.note(
       f'{len(known)} of these patients were trained on ({known[0]}): scores '
-      'say nothing of people the networks do not know'
+      'say nothing of patients the networks do not know'
     )
   for done, job in enumerate(jobs, 1):
     task = f'{done} of {len(jobs)}'

@@ -18,7 +18,7 @@ class Meta:
     step: done.
     data: fingerprints of the training slices by domain.
     intensities: what is typical of each domain.
-    people: marks of those trained on, see `patients.mark`.
+    patients: marks of those trained on, see `patients.mark`.
     sums: of the logbook's open window and epoch; of checkpoints that training
       goes on from.
     distance: without pairs; of those chosen by it.
@@ -30,7 +30,7 @@ class Meta:
   step: int
   data: dict[str, str]
   intensities: dict[str, intensity.Intensities]
-  people: dict
+  patients: dict
   sums: dict | None = None
   distance: float | None = None
 
@@ -60,7 +60,7 @@ class Meta:
     }
     names = {field.name for field in dataclasses.fields(cls)}
     found = {name: value for name, value in fields.items() if name in names}
-    people = fields.get('people', [])
-    if isinstance(people, list):  # of older versions: unsalted
-      people = {'salt': None, 'marks': people}
-    return cls(**found | {'intensities': known, 'people': people})
+    marked = fields.get('patients', fields.get('people', []))
+    if isinstance(marked, list):  # of older versions: unsalted
+      marked = {'salt': None, 'marks': marked}
+    return cls(**found | {'intensities': known, 'patients': marked})

@@ -123,7 +123,7 @@ def open_run(
     step=0,
     data=data.fingerprints(),
     intensities=data.intensities(),
-    people=data.people,
+    patients=data.patients,
   )
   take_workdir()
   newest, best = (

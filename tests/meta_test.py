@@ -20,7 +20,7 @@ _META = meta_lib.Meta(
     'a': intensity.Intensities(_SCALING, (-1.0, 0.25, 1.0)),
     'b': intensity.Intensities(intensity.scale_to_white(255), (0.5,), True),
   },
-  people={'salt': 'ab', 'marks': ['cd', 'ef']},
+  patients={'salt': 'ab', 'marks': ['cd', 'ef']},
   sums={'window': {'count': 2}},
   distance=0.125,
 )
@@ -55,11 +55,12 @@ def test_fields_of_other_versions_are_no_trouble():
 
 def test_marks_of_older_versions_had_no_salt():
   fields = store(_META) | {'people': ['cd', 'ef']}
-  people = meta_lib.Meta.from_json(fields, 'here').people
-  assert people == {'salt': None, 'marks': ['cd', 'ef']}
+  del fields['patients']
+  marked = meta_lib.Meta.from_json(fields, 'here').patients
+  assert marked == {'salt': None, 'marks': ['cd', 'ef']}
   del fields['people']
-  people = meta_lib.Meta.from_json(fields, 'here').people
-  assert people == {'salt': None, 'marks': []}
+  marked = meta_lib.Meta.from_json(fields, 'here').patients
+  assert marked == {'salt': None, 'marks': []}
 
 
 def test_without_intensities_it_is_too_old():

@@ -24,14 +24,14 @@ class Data:
     train: usable slices by domain, 'a' and 'b'.
     pairs: held-out slices by domain, under the same names; None without any.
     simulated: whether these are the embedded heads.
-    people: marks of those trained on, `patients.mark`: a checkpoint names
+    patients: marks of those trained on, `patients.mark`: a checkpoint names
       nobody.
   """
 
   train: dict[str, slices.SliceSet]
   pairs: dict[str, slices.SliceSet] | None
   simulated: bool
-  people: dict
+  patients: dict
 
   def fingerprints(self) -> dict[str, str]:
     return {domain: each.fingerprint() for domain, each in self.train.items()}
@@ -95,7 +95,7 @@ def open_data(
     train=train,
     pairs=held_out,
     simulated=simulated,
-    people=patients.mark([*found['train_a'], *found['train_b']]),
+    patients=patients.mark([*found['train_a'], *found['train_b']]),
   )
 
 

@@ -145,16 +145,16 @@ def mark(found: Sequence[dispatch.Scan]) -> dict:
   return {'salt': salt, 'marks': sorted(marks)}
 
 
-def find_known(found: Sequence[dispatch.Scan], people: Mapping) -> list[str]:
+def find_known(found: Sequence[dispatch.Scan], marked: Mapping) -> list[str]:
   """Names of those patients who have been marked.
 
   Args:
     found: their scans.
-    people: from `mark`; without a salt in older checkpoints.
+    marked: from `mark`; without a salt in older checkpoints.
   """
-  marks = set(people['marks'])
+  marks = set(marked['marks'])
   return sorted(
-    {scan.patient for scan in found if marks & _hash_scan(scan, people['salt'])}
+    {scan.patient for scan in found if marks & _hash_scan(scan, marked['salt'])}
   )
 
 

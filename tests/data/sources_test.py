@@ -64,7 +64,7 @@ def test_without_test_sources_there_are_no_pairs(chosen, tmp_path):
 def test_a_checkpoint_can_tell_whom_it_knows(chosen, tmp_path):
   data = open_data(chosen, tmp_path / 'cache')
   found = scans.find_scans(tmp_path / '*' / 'T2.nii.gz')
-  assert patients.find_known(found, data.people) == ['anna', 'bert']
+  assert patients.find_known(found, data.patients) == ['anna', 'bert']
 
 
 def test_domains_are_told_apart_and_found_again(chosen, tmp_path):
