@@ -18,6 +18,8 @@ import numpy as np
 
 from cyclegan_jax import errors
 
+# DICOM's and ITK's axes: x to the patient's left, y to posterior.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PLANES = {  # of the axes [slice, row, column]: the side each one runs towards
   'axial': 'SPL',
   'coronal': 'AIL',
@@ -78,6 +80,29 @@ class Provenance:
     bare = ''.join(each for each in apart if not unicodedata.combining(each))
     line = bare.encode('ascii', 'replace').decode()
     return line if len(line) <= 64 else _NOTICE
+
+
+def to_lps(affine: np.ndarray) -> tuple[np.ndarray, float]:
+  """An affine as DICOM and ITK want it: LPS, and its axes orthogonal.
+
+  float32 affines are orthogonal only nearly, which both refuse: the directions
+  become the nearest rotation or reflection (polar decomposition).
+
+  Args:
+    affine: [4, 4], voxel index to mm, RAS+; a copy is made.
+
+  Returns:
+    [4, 4], voxel index to mm, LPS+; and the largest change of a direction
+    cosine: how much the grid is sheared.
+  """
+  from scipy import linalg  # not for those who only read
+
+  lps = LPS_TO_RAS @ affine
+  lengths = np.linalg.norm(lps[:3, :3], axis=0)
+  directions, _ = linalg.polar(lps[:3, :3] / lengths)
+  shear = np.abs(directions - lps[:3, :3] / lengths).max()
+  lps[:3, :3] = directions * lengths
+  return lps, float(shear)
 
 
 def display_affine() -> np.ndarray:

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.spatial import transform
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume
@@ -89,3 +90,22 @@ def test_a_description_fits_dicoms_64_characters():
   assert line == 'SYNTHETIC T2w from T1w, not for diagnosis'
   long = volume.Provenance('contrast ' * 9, 'T2w', {}).description
   assert len(long) <= 64 and 'not for diagnosis' in long
+
+
+def test_axes_become_orthogonal_and_their_shear_is_told():
+  """Against SciPy's rotations; a float32 affine is off by its rounding."""
+  turn = transform.Rotation.from_euler('xyz', (20, -35, 70), True).as_matrix()
+  spacing = np.array([0.7, 1.2, 3.0])
+  affine = np.eye(4)
+  affine[:3, :3] = np.float32(turn * spacing)
+  affine[:3, 3] = 10, 20, 30
+  lps, shear = volume.to_lps(affine)
+  assert shear < 1e-6
+  np.testing.assert_allclose(
+    lps[:3, :3], (turn * spacing) * [[-1], [-1], [1]], atol=1e-6
+  )
+  directions = lps[:3, :3] / np.linalg.norm(lps[:3, :3], axis=0)
+  np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=1e-14)
+  np.testing.assert_array_equal(lps[:3, 3], [-10, -20, 30])
+  affine[0, 1] += 0.1
+  assert volume.to_lps(affine)[1] > 0.01

@@ -9,8 +9,8 @@ import numpy as np
 import pydicom
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import volume
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GEOMETRY_TAGS = (  # 3, 6 and 2 numbers
   *('ImagePositionPatient', 'ImageOrientationPatient', 'PixelSpacing'),
 )
@@ -131,7 +131,7 @@ def find_affine(slices: list[Slice], name: str) -> tuple[np.ndarray, list[str]]:
     index_convention=spatial.VOLUME_INDEX_CONVENTION,
     slices_first=True,
   )
-  return LPS_TO_RAS @ affine, notes
+  return volume.LPS_TO_RAS @ affine, notes
 
 
 def _step(positions, normal, name):

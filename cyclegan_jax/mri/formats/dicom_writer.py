@@ -126,15 +126,12 @@ def _derived(source):
 
 def _new_planes(affine, shape):
   """Data sets of slices [K, J, I] whose reversed indices have this affine."""
-  lps = dicom_stack.LPS_TO_RAS @ affine
-  lengths = np.linalg.norm(lps[:3, :3], axis=0)
-  u, _, v = np.linalg.svd(lps[:3, :3] / lengths)
-  if np.abs(u @ v - lps[:3, :3] / lengths).max() > _SHEAR:
+  lps, shear = volume_lib.to_lps(affine)
+  if shear > _SHEAR:
     raise errors.UserError(
       'the affine of the scan is sheared, which DICOM cannot hold; write NIfTI '
       '(.nii.gz), or resample the scan first'
     )
-  lps[:3, :3] = u @ v * lengths  # highdicom wants it exact
   geometry = highdicom.VolumeGeometry(
     lps[:, [2, 1, 0, 3]], shape, coordinate_system='PATIENT'
   )

@@ -10,8 +10,7 @@ from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
 
 _SPACE = (b'space:', b'space directions:', b'space origin:')
-# ITK's axes are DICOM's: x to the patient's left, y to posterior.
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SHEAR = 1e-3  # of a direction cosine
 
 
 def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
@@ -49,7 +48,9 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   affine[:3, :3] = direction * image.GetSpacing()[:3]
   affine[:3, 3] = image.GetOrigin()[:3]
   return volume_lib.Volume(
-    voxels=voxels, affine=_LPS_TO_RAS @ affine, header=_Geometry(*geometry)
+    voxels=voxels,
+    affine=volume_lib.LPS_TO_RAS @ affine,
+    header=_Geometry(*geometry),
   )
 
 
@@ -109,18 +110,15 @@ def _restore_lines(path, lines):
 
 
 def _from_affine(path, affine):
-  lps = _LPS_TO_RAS @ affine
-  spacing = np.linalg.norm(lps[:3, :3], axis=0)
-  # float32 affines are orthonormal only nearly, which ITK refuses
-  left, _, right = np.linalg.svd(lps[:3, :3] / spacing)
-  direction = left @ right
-  if not np.allclose(direction * spacing, lps[:3, :3], atol=1e-3):
+  lps, shear = volume_lib.to_lps(affine)
+  if shear > _SHEAR:
     raise errors.UserError(
       f'{path}: its source has a sheared grid, which this format cannot hold; '
       'write .nii.gz instead'
     )
+  spacing = np.linalg.norm(lps[:3, :3], axis=0)
   return _Geometry(
     tuple(lps[:3, 3].tolist()),
     tuple(spacing.tolist()),
-    tuple(direction.ravel().tolist()),
+    tuple((lps[:3, :3] / spacing).ravel().tolist()),
   )
