@@ -11,7 +11,7 @@ from cyclegan_jax.mri.formats import dispatch
 
 def scan(path):
   path = pathlib.Path(path)
-  return dispatch.Scan(dispatch.stem_of(path.name), 'anna', (path,), 'png')
+  return dispatch.Scan(dispatch.stem_of(path.name), 'anna', (path,), 'picture')
 
 
 @pytest.mark.parametrize('target', ['in', 'in/x.png', 'in/../in', 'link'])
