@@ -77,11 +77,11 @@ def test_nothing_is_explained_where_nothing_depends_on_place(draw_people):
   noise = rng.uniform(0.3, 1, (2, 40, _SIZE, _SIZE))
   for images, seed in zip(noise, (0, 2), strict=True):
     images[draw_people(seed) == 0] = 0
-  assert fit.fit_map(*noise, deviation=2).explained < 0.05
+  assert fit.fit_map(*noise, deviation=2.0).explained < 0.05
 
 
 def test_blank_slices_are_left_as_they_are():
   blank = np.zeros((3, _SIZE, _SIZE))
-  found = fit.fit_map(blank, blank, deviation=2)
+  found = fit.fit_map(blank, blank, deviation=2.0)
   assert found.explained == 0
   np.testing.assert_array_equal(found.values, fit.unchanged())

@@ -1,5 +1,6 @@
 """Heads against exact masks, those of the tissues they are simulated from."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -72,7 +73,7 @@ def test_heads_are_as_exact_masks_have_them(
   assert dice(within[inner], mask) >= 0.97
   assert within.sum() == within[inner].sum()
   # What a compiled step can tell comes near it.
-  seen = np.asarray(layer.find_heads(np.float32(images[..., None])))
+  seen = np.asarray(layer.find_heads(jnp.float32(images[..., None])))
   assert dice(seen[..., 0], mask) >= 0.95
 
 

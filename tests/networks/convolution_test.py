@@ -81,7 +81,7 @@ def test_conv_transpose_is_the_transpose_of_conv(size):
 
 def test_layers_start_as_the_references_do():
   layer = convolution.ConvTranspose(64, kernel_size=4)
-  params = layer.init(jax.random.key(0), np.zeros((1, 2, 2, 32), np.float32))
+  params = layer.init(jax.random.key(0), jnp.zeros((1, 2, 2, 32)))
   kernel = np.asarray(params['params']['kernel'])
   chex.assert_shape(kernel, (4, 4, 64, 32))
   assert abs(kernel.std() - 0.02) < 2e-4
