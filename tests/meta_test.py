@@ -9,7 +9,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax.mri import intensity
 
-_SCALING = intensity.Scaling('window', (0.0, 90.0), (-1.0, 1.0), 1.5, 9.0)
+_SCALING = intensity.Scaling('window', (0.0, 90.0), (-1.0, 1.0), 1.5)
 _META = meta_lib.Meta(
   config={'domains': ['T1w', 'T2w'], 'data': {'spacing': 1.0}},
   versions={'jax': '0.10.2'},

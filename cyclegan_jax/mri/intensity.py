@@ -8,7 +8,6 @@ relation.
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,8 @@ KINDS = ('percentile', 'zscore', 'minmax', 'window')
 
 # Most of the range is for the tissue; the ends are left to rare extremes.
 _ENDS = (-1.0, -0.98, 0.95, 1.0)
-# A foreground voxel is above this share of the way from air to the brightest.
+# What percentiles are taken of is above this share of the way from air to the
+# brightest: tissue that gives a signal, not the whole of a head.
 _FOREGROUND = 0.1
 
 
@@ -32,14 +32,12 @@ class Scaling:
     intensities: scanner units, not decreasing.
     units: in [-1, 1], increasing, as many.
     background: scanner units of what surrounds the head.
-    foreground: above it lies tissue.
   """
 
   kind: str
   intensities: tuple[float, ...]
   units: tuple[float, ...]
   background: float
-  foreground: float
 
   @property
   def bright(self) -> float:
@@ -85,11 +83,9 @@ def fit_scaling(
   tissue = values[values > foreground]
   if kind == 'window':
     low, high = map(float, window)
-    return Scaling(
-      kind, (low, high), (-1.0, 1.0), max(air, low), max(foreground, low)
-    )
+    return Scaling(kind, (low, high), (-1.0, 1.0), max(air, low))
   if kind == 'minmax':
-    return Scaling(kind, (least, most), (-1.0, 1.0), air, foreground)
+    return Scaling(kind, (least, most), (-1.0, 1.0), air)
   if kind == 'percentile':
     low, high = air, float(np.percentile(tissue, 99.5))
   elif kind == 'zscore':
@@ -99,16 +95,17 @@ def fit_scaling(
     raise ValueError(f'kind {kind!r} is none of {", ".join(KINDS)}')
   # Knots stay in order when the extremes lie within low and high.
   knots = (min(least, low), low, high, max(most, high))
-  return Scaling(kind, tuple(map(float, knots)), _ENDS, air, foreground)
+  return Scaling(kind, tuple(map(float, knots)), _ENDS, air)
 
 
 def from_json(fields: dict) -> Scaling:
-  """A scaling out of JSON, which has lists for tuples."""
-  knots: dict[str, Any] = {
-    name: tuple(value) if isinstance(value, list) else value
-    for name, value in fields.items()
-  }
-  return Scaling(**knots)
+  """A scaling out of JSON; older versions had further fields."""
+  return Scaling(
+    kind=fields['kind'],
+    intensities=tuple(fields['intensities']),
+    units=tuple(fields['units']),
+    background=fields['background'],
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +136,7 @@ class Intensities:
 
 def scale_to_white(white: float) -> Scaling:
   """Of a picture: 0 is black, `white` is white."""
-  return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0, 0.1 * white)
+  return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0)
 
 
 def to_unit(voxels: npt.ArrayLike, scaling: Scaling) -> np.ndarray:
@@ -168,5 +165,4 @@ def average(scalings: Sequence[Scaling]) -> Scaling:
     scalings[0],
     intensities=tuple(median([each.intensities for each in scalings])),
     background=median([each.background for each in scalings]),
-    foreground=median([each.foreground for each in scalings]),
   )

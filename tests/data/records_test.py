@@ -11,7 +11,7 @@ _SLICE = records.SliceRecord(
   'anna axial 003', 'anna', 'anna', 0.25, 0.5, 'axial'
 )
 _SCALING = intensity.Scaling(
-  'percentile', (0.0, 1.5, 90.0, 100.0), (-1.0, -0.98, 0.95, 1.0), 1.5, 10.0
+  'percentile', (0.0, 1.5, 90.0, 100.0), (-1.0, -0.98, 0.95, 1.0), 1.5
 )
 
 

@@ -126,7 +126,7 @@ def test_planes_are_averaged(make_head):
 
 def test_a_result_has_the_units_of_the_target(make_head):
   volume = volume_lib.Volume(make_head(), np.eye(4))
-  target = intensity.Scaling('minmax', (0.0, 50.0), (-1.0, 1.0), 0.0, 5.0)
+  target = intensity.Scaling('minmax', (0.0, 50.0), (-1.0, 1.0), 0.0)
   back = translation.translate_volume(
     lambda images: np.full_like(images, 0.2),
     volume,
