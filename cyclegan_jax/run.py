@@ -141,7 +141,10 @@ def open_run(
   checkpoint.forget_after(best, meta.step)  # by a run that was killed since
   least = np.inf
   if best.latest_step() is not None:
-    least = checkpoint.restore_meta(best)['distance']
+    chosen = checkpoint.restore_meta(best)
+    # Older versions measured distances of what they took for heads.
+    if chosen['data']['a'].startswith(slices_lib.version_tag()):
+      least = chosen['distance']
   files.write_json(workdir / 'config.json', description)
   run = Run(plan, data, state, batches, meta, newest, best, least)
   summary.say_plan(

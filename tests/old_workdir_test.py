@@ -117,6 +117,8 @@ def test_training_goes_on_with_what_was_learnt(
     numbers = [value for value in line.values() if isinstance(value, float)]
     assert np.isfinite(numbers).all() and len(numbers) > 5
   assert checkpoint.find(workdir).name == '8'
+  # Distances of then were of what was taken for heads: they count no more.
+  assert checkpoint.find(workdir, 'best').name == '8'
 
 
 def test_it_translates_by_its_averages_without_a_config(
