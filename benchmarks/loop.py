@@ -45,8 +45,8 @@ def main(argv):
 
   class Empty(nn.Module):
     @nn.compact
-    def __call__(self, images, *, train=False):
-      del train
+    def __call__(self, images, keys=None):
+      del keys
       return images * self.param('scale', nn.initializers.ones, ())
 
   def create():

@@ -9,9 +9,11 @@ from jaxtyping import Int
 from jaxtyping import Key as KeyType
 
 Images = Float[Array, 'batch height width channels']  # in [-1, 1]
+Features = Float[Array, 'batch height width features']
 Scores = Float[Array, 'batch rows columns 1']  # logits, one for each patch
 Scalar = Float[Array, '']
 Count = Int[Array, '']
 Key = KeyType[Array, '']  # a typed PRNG key
+Keys = KeyType[Array, 'batch']  # one of each image
 Batch = dict[str, Images]  # {'a', 'b'}
 Metrics = dict[str, Scalar]

@@ -172,4 +172,4 @@ def _compile_apply(module):
   same, and made 0.7 s sooner. Equal modules share it, as states of equal runs
   must be equal in structure.
   """
-  return jax.jit(module.apply, static_argnames='train')
+  return jax.jit(module.apply)

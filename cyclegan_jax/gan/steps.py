@@ -5,6 +5,7 @@ parameters; the discriminators learn on the fakes that the generators have just
 made, through the pools. Nothing is computed twice.
 """
 
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -64,18 +65,21 @@ def train_step(
     latter unweighted.
   """
   dropout_key, pool_key = jax.random.split(jax.random.fold_in(key, state.step))
-  if axis_name is not None:  # every device masks its own images
-    dropout_key = jax.random.fold_in(dropout_key, lax.axis_index(axis_name))
+  rows = jnp.arange(len(batch['a']))
+  if axis_name is not None:  # of the global batch
+    rows += lax.axis_index(axis_name) * len(rows)
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(dropout_key, rows)
 
-  def generators(params, batch, key):
-    return generator_loss(params, state, batch, objective, key, remat=remat)
+  def generators(params, images):
+    batch, keys = images
+    return generator_loss(params, state, batch, objective, keys, remat=remat)
 
   def discriminators(params, images):
     batch, past_fakes = images
     return discriminator_loss(params, state, batch, past_fakes, objective)
 
   gen_grads, (fakes, gen_metrics) = _gradient(
-    generators, state.params('gen_ab', 'gen_ba'), batch, parts, dropout_key
+    generators, state.params('gen_ab', 'gen_ba'), (batch, keys), parts
   )
   pools, past_fakes = refresh_pools(state, fakes, pool_key, axis_name)
   disc_grads, (_, disc_metrics) = _gradient(
@@ -89,33 +93,29 @@ def train_step(
   return state.average(ema_decay) if ema_decay else state, metrics
 
 
-def _gradient(loss, params, images, parts, key=None):
+def _gradient(loss, params, images, parts):
   """Gradient and aux of `loss`, the mean over equal parts of the images.
 
   Args:
-    loss: of (params, images), and of a key if there is one, with aux (images,
-      metrics).
+    loss: of (params, images), with aux (images, metrics).
     params: what is differentiated.
-    images: a tree of [B, H, W, C].
+    images: a tree of what there is for each image, [B, ...].
     parts: how many.
-    key: if the loss draws.
 
   Returns:
     The gradient, and as aux the images [B, H, W, C] and the mean metrics.
   """
-  keys = () if key is None else (key,)
   gradient = jax.grad(loss, has_aux=True)
   if parts == 1:
-    return gradient(params, images, *keys)
+    return gradient(params, images)
 
   def add(total, part):
-    grads, aux = gradient(params, *part)
+    grads, aux = gradient(params, part)
     return jax.tree.map(jnp.add, total, grads), aux
 
   split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), images)
-  keys = tuple(jax.random.split(key, parts) for key in keys)
   total, (made, metrics) = lax.scan(
-    add, jax.tree.map(jnp.zeros_like, params), (split, *keys)
+    add, jax.tree.map(jnp.zeros_like, params), split
   )
   return jax.tree.map(lambda x: x / parts, total), (
     jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), made),
@@ -128,7 +128,7 @@ def generator_loss(
   state: state_lib.CycleGANState,
   batch: array_types.Batch,
   objective: Objective,
-  key: array_types.Key,
+  keys: array_types.Keys,
   *,
   remat: bool = False,
 ):
@@ -143,30 +143,36 @@ def generator_loss(
     state: the rest.
     batch: as in `train_step`.
     objective: likewise.
-    key: for dropout.
+    keys: of the images' places in the global batch, [B], for dropout.
     remat: as in `train_step`.
 
   Returns:
     The loss, and as aux the fakes {'a', 'b'} and the metrics.
   """
-  keys = iter(jax.random.split(key, 4))
+  passes = itertools.count()  # of an image through a generator
 
-  def apply_generator(name, images):
-    def apply(params, images, key):
-      return getattr(state, name).apply_fn(
-        {'params': params}, images, train=True, rngs={'dropout': key}
-      )
+  def apply_generator(name, *images):
+    """In one call, which is exact: every layer works image by image."""
+
+    def apply(params, images, keys):
+      return getattr(state, name).apply_fn({'params': params}, images, keys)
 
     apply = jax.checkpoint(apply) if remat else apply
-    return apply(params[name], images, next(keys))
+    drawn = [
+      jax.vmap(jax.random.fold_in, (0, None))(keys, next(passes))
+      for _ in images
+    ]
+    made = apply(params[name], jnp.concatenate(images), jnp.concatenate(drawn))
+    return jnp.split(made, len(images))
+
+  def cycle(name, fakes):
+    return apply_generator(name, fakes)[0]
 
   def make_fakes(name, source, target):
     """Fakes of `source`; and `target` mapped, if anything depends on it."""
     if objective.identity == 0:
-      return apply_generator(name, source), target
-    # Every layer works image by image, so one call on both is exact.
-    both = apply_generator(name, jnp.concatenate([source, target]))
-    return jnp.split(both, 2)
+      return *apply_generator(name, source), target
+    return apply_generator(name, source, target)
 
   a, b = batch['a'], batch['b']
   fake_b, same_b = make_fakes('gen_ab', a, b)
@@ -174,16 +180,16 @@ def generator_loss(
   terms = {
     'adversarial_ab': _judge(state.disc_b, fake_b, objective.kind),
     'adversarial_ba': _judge(state.disc_a, fake_a, objective.kind),
-    'cycle_a': losses.cycle_loss(a, apply_generator('gen_ba', fake_b)),
-    'cycle_b': losses.cycle_loss(b, apply_generator('gen_ab', fake_a)),
+    'cycle_a': losses.cycle_loss(a, cycle('gen_ba', fake_b)),
+    'cycle_b': losses.cycle_loss(b, cycle('gen_ab', fake_a)),
     'identity_a': losses.identity_loss(a, same_a),
     'identity_b': losses.identity_loss(b, same_b),
   }
-  cycle = objective.cycle * (terms['cycle_a'] + terms['cycle_b'])
+  cycles = objective.cycle * (terms['cycle_a'] + terms['cycle_b'])
   own_ab = terms['adversarial_ab'] + objective.identity * terms['identity_b']
   own_ba = terms['adversarial_ba'] + objective.identity * terms['identity_a']
-  totals = {'generator_ab': own_ab + cycle, 'generator_ba': own_ba + cycle}
-  return own_ab + own_ba + cycle, ({'a': fake_a, 'b': fake_b}, totals | terms)
+  totals = {'generator_ab': own_ab + cycles, 'generator_ba': own_ba + cycles}
+  return own_ab + own_ba + cycles, ({'a': fake_a, 'b': fake_b}, totals | terms)
 
 
 def discriminator_loss(

@@ -8,10 +8,12 @@ import functools
 from typing import Any
 
 from flax import linen as nn
+import jax
 import jax.numpy as jnp
 
 from cyclegan_jax import array_types
 from cyclegan_jax.networks import convolution
+from cyclegan_jax.networks import dropout as dropout_lib
 from cyclegan_jax.networks import normalisation
 from cyclegan_jax.networks import padding
 
@@ -28,7 +30,7 @@ class UNet(nn.Module):
     channels: of the images, in and out.
     features: width of the first level; it doubles up to eight times that.
     levels: halvings; sides must divide by 2^levels.
-    dropout: rate in the first three levels of the decoder, in training calls.
+    dropout: rate in the first three levels of the decoder, if keys are given.
     leak: slope of the encoder's leaky ReLU.
     skip_leak: slope for the negative half of what the skips carry.
     affine: whether normalisations learn scale and offset; the layers without
@@ -54,13 +56,13 @@ class UNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, images: array_types.Images, *, train: bool = False
+    self, images: array_types.Images, keys: array_types.Keys | None = None
   ) -> array_types.Images:
     """Translates images [B, H, W, channels] in [-1, 1] to the same shape.
 
     Args:
       images: as said.
-      train: whether dropout is active; it then needs the PRNG key 'dropout'.
+      keys: of the images, [B], for dropout; None: there is none, as in use.
 
     Raises:
       ValueError: if a side does not divide by 2^levels.
@@ -92,8 +94,12 @@ class UNet(nn.Module):
         width, use_bias=False, name=f'up_{level}', **layer
       )(features)
       features = norm(name=f'up_norm_{level}')(features)
-      if self.levels - 2 - level < 3:
-        features = nn.Dropout(self.dropout, deterministic=not train)(features)
+      if keys is not None and self.dropout and self.levels - 2 - level < 3:
+        features = dropout_lib.dropout(
+          features,
+          jax.vmap(jax.random.fold_in, (0, None))(keys, level),
+          rate=self.dropout,
+        )
       features = jnp.concatenate([skips.pop(), nn.relu(features)], axis=-1)
     out = convolution.ConvTranspose(self.channels, name='out', **layer)
     return jnp.tanh(out(features).astype(images.dtype))
@@ -128,18 +134,18 @@ class ResNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, images: array_types.Images, *, train: bool = False
+    self, images: array_types.Images, keys: array_types.Keys | None = None
   ) -> array_types.Images:
     """Translates images [B, H, W, channels] in [-1, 1] to the same shape.
 
     Args:
       images: as said.
-      train: accepted as every generator does; this one has no dropout.
+      keys: accepted as every generator does; this one has no dropout.
 
     Raises:
       ValueError: if a side does not divide by 4.
     """
-    del train
+    del keys
     check_sides(images.shape[1:3], self.halvings)
     norm = functools.partial(normalisation.InstanceNorm, affine=False)
     halving: dict[str, Any] = dict(

@@ -31,10 +31,15 @@ def create(dropout=0.0):
   )
 
 
-def step(state, batch, key, *, axis_name=None):
+def step(state, batch, key, *, axis_name=None, parts=1):
   objective = steps.Objective('lsgan', 10.0, 5.0, 0.5)
   return steps.train_step(
-    state, batch, key, objective=objective, axis_name=axis_name
+    state,
+    batch,
+    key,
+    objective=objective,
+    axis_name=axis_name,
+    parts=parts,
   )
 
 
@@ -95,18 +100,25 @@ def test_the_state_is_donated():
   )
 
 
-def test_devices_mask_their_own_images():
-  """Equal images everywhere: the fakes in the pool are of four masks."""
-  batch = devices.shard(
-    jax.tree.map(lambda x: np.repeat(x[:1], 4, axis=0), next(draw_batches()))
+def test_every_image_has_its_mask_wherever_it_is():
+  """Equal images: four masks, the same on four devices as in turn on one."""
+  batch = jax.tree.map(
+    lambda x: np.repeat(x[:1], 4, axis=0), next(draw_batches())
   )
+  make = functools.partial(create, dropout=0.5)
   compiled = devices.data_parallel(step)
-  state = devices.create_replicated(functools.partial(create, dropout=0.5))
-  state, _ = compiled(state, batch, jax.random.key(1))
+  state, metrics = compiled(
+    devices.create_replicated(make), devices.shard(batch), jax.random.key(1)
+  )
   for pool in (state.pool_a, state.pool_b):
     assert pool.count == 4
     for one, other in itertools.combinations(np.asarray(pool.images[:4]), 2):
       assert not np.array_equal(one, other)
+  in_turn = jax.jit(functools.partial(step, parts=4))
+  found = in_turn(jax.jit(make)(), batch, jax.random.key(1))
+  chex.assert_trees_all_close(
+    jax.device_get((state, metrics)), jax.device_get(found), atol=2e-6
+  )
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers():
