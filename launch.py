@@ -16,7 +16,7 @@ import importlib
 import os
 import pathlib
 import signal
-import sys
+import traceback
 
 from absl import app
 from absl import flags
@@ -94,7 +94,8 @@ flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')
 
 def main(argv):
   del argv
-  logging.set_verbosity(logging.WARNING)  # libraries tell every rename
+  # Libraries tell every rename, and page-long errors that are told here.
+  logging.set_verbosity(logging.FATAL)
   mode = MODES[_MODE.value]
   arguments = {name: flags.FLAGS[name].value for name in mode.flags}
   if not arguments['workdir']:
@@ -109,12 +110,16 @@ def main(argv):
     getattr(importlib.import_module(module), function)(**arguments)
   except errors.UserError as error:
     command_line.refuse(error)
-  except (errors.Interrupted, errors.Incomplete, FloatingPointError) as error:
-    sys.exit(f'launch.py: {error}')
+  except (*errors.ENDINGS, FloatingPointError) as error:
+    command_line.end(error, status=1)
   except KeyboardInterrupt:
-    sys.exit(
-      'launch.py: interrupted; the same command goes on from what is done'
-    )
+    line = 'interrupted; the same command goes on from what is done'
+    command_line.end(line, status=1)
+  except Exception as error:  # ours, or a disk's
+    line = command_line.explain_disk(error)
+    if not line:
+      traceback.print_exc()
+    command_line.end(line, status=1)
 
 
 if __name__ == '__main__':

@@ -25,6 +25,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.domains = ('T1w', 'T2w')
   # How a step is spread over several devices: 'pmap' or 'shard_map'.
   config.parallel = 'pmap'
+  # Whether several processes make up the run: 'auto' asks SLURM, Open MPI and
+  # TPU pods; 'off' is alone; 'HOST:PORT,COUNT,INDEX' says where the first one
+  # listens, how many there are and which this is.
+  config.distributed = 'auto'
   # In what convolutions are computed: 'float32', or 'bfloat16' for accelerators
   # that are built for it: half the memory of activations. Parameters, losses
   # and the statistics of normalisations stay float32.
@@ -38,6 +42,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Translate with running averages of the generators, which lag behind by some
   # 1 / (1 - ema_decay) steps: 0.999. 0: with the newest parameters.
   config.ema_decay = 0.0
+  # A step whose loss or gradient is no number is left out; so many of them one
+  # after another end the run.
+  config.max_bad_steps = 100
   # Where compiled programs are kept for the next start; empty: in the user's
   # cache folder; 'off': nowhere. JAX_COMPILATION_CACHE_DIR wins over a folder.
   config.compile_cache = ''

@@ -1,11 +1,13 @@
 """From a config to what a run is made of: the last place that sees one."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import pathlib
 
 from flax import linen as nn
 import jax
 import ml_collections
+import numpy as np
 import optax
 
 from cyclegan_jax import errors
@@ -22,6 +24,8 @@ from cyclegan_jax.mri import framing
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
 from cyclegan_jax.runtime import cache_folders
+
+_NAMED = 4  # slices of a batch that a message names
 
 GENERATORS = {'unet': generators.UNet, 'resnet': generators.ResNet}
 
@@ -54,18 +58,49 @@ def open_data(config: ml_collections.ConfigDict) -> sources.Data:
   )
 
 
-def train_batches(config: ml_collections.ConfigDict, data: sources.Data):
-  """An iterator over {'a', 'b'}, each [B, H, W, 1] in [-1, 1], endless."""
-  return iter(
-    batches_lib.train_batches(
-      data.train['a'],
-      data.train['b'],
-      image_size=config.image_size,
-      batch_size=config.batch_size,
-      seed=config.seed,
-      threads=config.data.threads,
-    )
+def train_batches(
+  config: ml_collections.ConfigDict,
+  data: sources.Data,
+  *,
+  start: int = 0,
+  process: int = 0,
+  processes: int = 1,
+) -> Iterator[dict[str, np.ndarray]]:
+  """An endless stream of {'a', 'b'}, each [rows, H, W, 1] in [-1, 1].
+
+  Args:
+    config: of the run.
+    data: what it learns from.
+    start: steps that are done.
+    process: which rows of every batch to read.
+    processes: among which the batch divides.
+  """
+  return batches_lib.train_batches(
+    data.train,
+    image_size=config.image_size,
+    batch_size=config.batch_size,
+    seed=config.seed,
+    threads=config.data.threads,
+    start=start,
+    process=process,
+    processes=processes,
   )
+
+
+def name_slices(
+  config: ml_collections.ConfigDict, data: sources.Data, step: int
+) -> str:
+  """The slices in the batch of a step, for people."""
+  named = batches_lib.name_slices(
+    data.train, step, batch_size=config.batch_size, seed=config.seed
+  )
+  shown = []
+  for domain, slices in named.items():
+    more = f' and {len(slices) - _NAMED} more' * (len(slices) > _NAMED)
+    shown.append(
+      f'{config.domains["ab".index(domain)]} {", ".join(slices[:_NAMED])}{more}'
+    )
+  return '; '.join(shown)
 
 
 def names(config: ml_collections.ConfigDict) -> dict[str, str]:

@@ -5,24 +5,28 @@ once.
 """
 
 import json
+import os
 import pathlib
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import rules
 from cyclegan_jax.mri import scans
+from cyclegan_jax.runtime import cluster
 from cyclegan_jax.runtime import workdir_lock
 
 # Fields that may change when a run is resumed: they decide how long it goes on,
 # what it tells and on what it runs, not what a step does. Where the data lie
 # may change too; that they are the same is checked when they have been read.
 RESUMABLE = (
+  'distributed',
   'num_epochs',
   'decay_epochs',
   'max_steps',
   'parallel',
   'accumulate_steps',
   'remat',
+  'max_bad_steps',
   'compile_cache',
   'domains',
   'log_every_steps',
@@ -40,6 +44,19 @@ RESUMABLE = (
 )
 
 
+# Fields that may differ between the processes of a run: where things are.
+_LOCAL = (
+  'distributed',
+  'compile_cache',
+  'data.train_a',
+  'data.train_b',
+  'data.test_a',
+  'data.test_b',
+  'data.threads',
+  'data.cache',
+)
+
+
 def check_training(config, workdir: str):
   """Checks a config's values, its folders and the run it would go on with.
 
@@ -50,10 +67,48 @@ def check_training(config, workdir: str):
   Raises:
     UserError: for the first mistake found.
   """
-  fields = flatten(config.to_dict())
-  rules.check_values(fields)
+  rules.check_values(flatten(config.to_dict()))
+  refuse_addresses({'--workdir': workdir, **_folders(config.data)})
   _check_folders(config.data)
-  _check_workdir(fields, pathlib.Path(workdir))
+  # Of several processes the first does so once it knows that it is.
+  if cluster.find(config.distributed, os.environ) is None:
+    check_workdir(config, pathlib.Path(workdir))
+
+
+def refuse_addresses(places: dict[str, str]):
+  """Raises `UserError` for a place that is no path of a file system.
+
+  Args:
+    places: by the flag or field that names them.
+  """
+  for name, place in places.items():
+    if place and '://' in place:
+      raise errors.UserError(
+        f'{name}={place} is an address, and a path is needed: mount what it '
+        'names (gcsfuse, NFS) and name the folder'
+      )
+
+
+def find_changes(stored: dict, config: dict) -> dict[str, tuple]:
+  """(old, new) of the fields that differ between two configs, by dotted name.
+
+  Args:
+    stored: nested dicts out of JSON; an older version's lacks fields.
+    config: nested dicts.
+  """
+  old = flatten(stored)
+  new = flatten(json.loads(json.dumps(config)))  # tuples become lists
+  return {
+    name: (old.get(name, 'absent'), new.get(name, 'absent'))
+    for name in sorted(old.keys() | new.keys())
+    if old.get(name, 'absent') != new.get(name, 'absent')
+  }
+
+
+def shared_fields(config) -> dict:
+  """What all processes of a run have to agree on, by dotted name."""
+  fields = flatten(config.to_dict())
+  return {name: x for name, x in fields.items() if name not in _LOCAL}
 
 
 def check_inference(workdir: str, arguments: dict):
@@ -66,6 +121,14 @@ def check_inference(workdir: str, arguments: dict):
   Raises:
     UserError: for the first mistake found.
   """
+  refuse_addresses(
+    {'--workdir': workdir}
+    | {
+      f'--{name}': value
+      for name, value in arguments.items()
+      if name.startswith('source') or name == 'target'
+    }
+  )
   if not _has_checkpoint(pathlib.Path(workdir)):
     raise errors.UserError(
       f'--workdir={workdir} holds no checkpoint; name the folder of a run'
@@ -108,15 +171,29 @@ def _check_folders(data):
       'data.test_a and data.test_b are named, data.train_a and data.train_b '
       'are not: name them too'
     )
-  for name in ('train_a', 'train_b', 'test_a', 'test_b'):
-    if data[name]:
+  for name, place in _folders(data).items():
+    if place:
       try:
-        scans.check_source(data[name])
+        scans.check_source(place)
       except errors.UserError as error:
-        raise errors.UserError(f'data.{name}: {error}') from None
+        raise errors.UserError(f'{name}: {error}') from None
 
 
-def _check_workdir(fields, workdir):
+def _folders(data):
+  names = ('train_a', 'train_b', 'test_a', 'test_b')
+  return {f'data.{name}': data[name] for name in names}
+
+
+def check_workdir(config, workdir: pathlib.Path):
+  """Checks that a run can be kept in a folder, or be gone on with there.
+
+  Args:
+    config: a ConfigDict.
+    workdir: of the run.
+
+  Raises:
+    UserError: if it cannot, or is of another config.
+  """
   if workdir.exists() and not workdir.is_dir():
     raise errors.UserError(f'--workdir={workdir} is a file; name a folder')
   workdir_lock.check(workdir)
@@ -131,18 +208,16 @@ def _check_workdir(fields, workdir):
     return
   path = workdir / 'config.json'
   try:
-    run = flatten(json.loads(path.read_text())['config'])
+    run = json.loads(path.read_text())['config']
   except (OSError, ValueError, KeyError) as error:
     raise errors.UserError(
       f'{workdir} holds checkpoints but {path} cannot be read ({error}); '
       'use another --workdir'
     ) from None
-  fields = flatten(json.loads(json.dumps(fields)))  # tuples become lists
   differing = [
-    f'{name} ({run.get(name, "absent")} there, {fields.get(name, "absent")} '
-    'now)'
-    for name in sorted(run.keys() | fields.keys())
-    if name not in RESUMABLE and run.get(name) != fields.get(name)
+    f'{name} ({old} there, {new} now)'
+    for name, (old, new) in find_changes(run, config.to_dict()).items()
+    if name not in RESUMABLE
   ]
   if differing:
     raise errors.UserError(

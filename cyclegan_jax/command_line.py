@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import errno
 import os
 import re
 import sys
@@ -13,6 +14,14 @@ from typing import NoReturn
 from absl import flags
 
 _ADVICE = 'recipes are in configs/'
+# Full, over a quota, broken, gone, read-only.
+_DISK = (
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EIO,
+  errno.ESTALE,
+  errno.EROFS,
+)
 
 
 class Mode(NamedTuple):
@@ -76,9 +85,36 @@ def parse(argv: list[str], modes: Mapping[str, Mode]) -> list[str]:
 
 def refuse(error: object) -> NoReturn:
   """Prints a mistake in one line and exits with status 2."""
+  end(error, status=2)
+
+
+def end(error: object, *, status: int) -> NoReturn:
+  """Prints a line, if there is one to tell, and exits.
+
+  One of several processes leaves at once: a proper exit waits for the others.
+  """
   line = ' '.join(str(error).split())
-  print(f'launch.py: {line}', file=sys.stderr)
-  sys.exit(2)
+  jax: Any = sys.modules.get('jax')  # a flag is refused without it
+  together = jax if jax and jax.distributed.is_initialized() else None
+  name = 'launch.py'
+  if together and together.process_index():
+    name += f', process {together.process_index()}'
+    name += f' of {together.process_count()}'
+  if line:
+    print(f'{name}: {line}', file=sys.stderr)
+  if together:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+  sys.exit(status)
+
+
+def explain_disk(error: Exception) -> str:
+  """What is wrong with a disk, in a line; empty if it is something else."""
+  if not isinstance(error, OSError) or error.errno not in _DISK:
+    return ''
+  place = f'{error.filename}: ' if error.filename else ''
+  return f'{place}{error.strerror}; the same command goes on from what is done'
 
 
 def _check_mode(values, modes):

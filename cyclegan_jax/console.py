@@ -1,10 +1,28 @@
 """Lines and progress bars: a terminal gets bars, a log file gets lines."""
 
 from collections.abc import Callable
+import io
 import sys
 import time
 
 import tqdm
+
+
+class Silence(io.TextIOBase):
+  """A stream that takes everything and tells nothing."""
+
+  def write(self, text: str) -> int:
+    return len(text)
+
+
+def silence():
+  """From here on this process says nothing but what goes wrong."""
+  sys.stdout = Silence()
+
+
+def on_terminal() -> bool:
+  """Whether somebody looks on, to whom a bar can be shown."""
+  return sys.stderr.isatty() and not isinstance(sys.stdout, Silence)
 
 
 def say(message: str):
@@ -20,7 +38,7 @@ def report_progress(task: str) -> Callable[[int, int], None]:
 
   def report(done, total):
     nonlocal bar, told
-    if sys.stderr.isatty():
+    if on_terminal():
       bar = bar or tqdm.tqdm(desc=task, total=total, leave=False)
       bar.update(done - bar.n)
       if done == total:

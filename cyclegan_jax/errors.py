@@ -13,5 +13,17 @@ class Interrupted(Exception):
   """The run was asked to stop, and has saved a checkpoint."""
 
 
+class PeerLost(Exception):
+  """Another process of the run has ended: this one cannot go on."""
+
+
+class Unsaved(Exception):
+  """The run is done, but its last checkpoint could not be saved."""
+
+
 class Incomplete(Exception):
   """Some of several scans could not be processed; the others are done."""
+
+
+# Told without a traceback, with status 1.
+ENDINGS = (Interrupted, PeerLost, Unsaved, Incomplete)

@@ -43,7 +43,7 @@ def load_translators(
   for direction in directions:
     source, target = direction
     name = f'gen_{direction}'
-    params = checkpoint.restore_params(
+    params = checkpoint.read_params(
       path, (state_lib.average_of(name), name), like
     )
     translators[direction] = translation.Translator(

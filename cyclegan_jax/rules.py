@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cyclegan_jax import errors
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume
+from cyclegan_jax.runtime import cluster
 
 # Of a batch, or of the images kept for the discriminators: 32 GiB a domain.
 _MOST_PIXELS = 2**33
@@ -87,9 +88,11 @@ RULES = {
     "two names, such as ('T1w', 'T2w')",
   ),
   'parallel': _one_of('pmap', 'shard_map'),
+  'distributed': Rule(cluster.is_spec, cluster.WANTED),
   'compute_dtype': _one_of('float32', 'bfloat16'),
   'accumulate_steps': _between(1, 16384),
   'ema_decay': _SHARE,
+  'max_bad_steps': _PERIOD,
   'data.min_foreground': _SHARE,
   'data.slice_range': _range(0, 1, 'two numbers from 0 to 1'),
   'data.planes': Rule(

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
@@ -12,21 +13,24 @@ import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
+from cyclegan_jax import checks
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import meta as meta_lib
+from cyclegan_jax import resume
 from cyclegan_jax import stored_config
 from cyclegan_jax.contrast import start as start_lib
 from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.data import sources
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.reporting import logbook as logbook_lib
+from cyclegan_jax.reporting import outlet
 from cyclegan_jax.reporting import summary
-from cyclegan_jax.runtime import checkpoint
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import host
-from cyclegan_jax.runtime import signals
+from cyclegan_jax.runtime import keeper
+from cyclegan_jax.runtime import processes
 from cyclegan_jax.runtime import workdir_lock
 
 _LESS_MEMORY = (
@@ -60,9 +64,9 @@ class Run:
     state: on all devices.
     batches: iterator over {'a', 'b'}, each [B, H, W, 1]; goes on after `state`.
     meta: of the checkpoint that it stands at.
-    newest: checkpoints to go on from.
-    best: those chosen without pairs.
-    least: the distance of the best one.
+    newest: checkpoints to go on from; of the first process.
+    best: those chosen without pairs; likewise.
+    least: the distance of the best one; likewise.
   """
 
   plan: Plan
@@ -70,8 +74,8 @@ class Run:
   state: state_lib.CycleGANState
   batches: Any
   meta: meta_lib.Meta
-  newest: Any
-  best: Any
+  newest: keeper.Keeper | None
+  best: keeper.Keeper | None
   least: float
 
 
@@ -99,11 +103,18 @@ def open_run(
     UserError: for data or settings that cannot be used, or if another process
       is training in the workdir.
   """
-  take_workdir = stack.enter_context(workdir_lock.hold(workdir))
+  first = processes.is_first()
+  if first:
+    if jax.process_count() > 1:  # alone it has been checked
+      checks.check_workdir(config, workdir)
+    take_workdir = stack.enter_context(workdir_lock.hold(workdir))
   devices.check_batch_size(config.batch_size, config.accumulate_steps)
   build.keep_compiled(config)
   modules = build.networks(config)
-  data = build.open_data(config)
+  data = processes.in_turn(lambda: build.open_data(config), 'data')
+  processes.check_same(
+    data.named_fingerprints() | {'the config': checks.shared_fields(config)}
+  )
   # The run is to find its held-out scans from anywhere.
   for name in sources.NAMES:
     if config.data[name]:
@@ -113,11 +124,9 @@ def open_run(
   state = devices.create_replicated(
     build.create_state(config, modules, schedule)
   )
-  batches = build.train_batches(config, data)
   description = summary.describe(config)
-  hidden = stored_config.hide_paths(description['config'])
   meta = meta_lib.Meta(
-    config=hidden,
+    config=stored_config.hide_paths(description['config']),
     versions=description['versions'],
     git_revision=description['git_revision'],
     step=0,
@@ -125,27 +134,27 @@ def open_run(
     intensities=data.intensities(),
     patients=data.patients,
   )
-  take_workdir()
-  newest, best = (
-    stack.enter_context(
-      contextlib.closing(checkpoint.open_checkpoints(workdir, kind, keep=keep))
+  newest = best = None
+  if first:
+    take_workdir()
+    newest, best = (
+      stack.enter_context(
+        contextlib.closing(keeper.Keeper(workdir, kind, keep=keep))
+      )
+      for kind, keep in (('newest', config.keep_checkpoints), ('best', 1))
     )
-    for kind, keep in (('newest', config.keep_checkpoints), ('best', 1))
-  )
-  if newest.latest_step() is not None:
-    found = meta_lib.Meta.from_json(checkpoint.restore_meta(newest), workdir)
-    _check_same_data(data, found.data, workdir)
-    trees = checkpoint.restore(newest, state.trees(), batches)
-    state = state.with_trees(trees)
-    meta = dataclasses.replace(meta, step=found.step, sums=found.sums)
-  checkpoint.forget_after(best, meta.step)  # by a run that was killed since
+  state, meta = resume.resume(newest, state, meta, data, workdir)
   least = np.inf
-  if best.latest_step() is not None:
-    chosen = checkpoint.restore_meta(best)
-    # Older versions measured distances of what they took for heads.
-    if chosen['data']['a'].startswith(slices_lib.version_tag()):
-      least = chosen['distance']
-  files.write_json(workdir / 'config.json', description)
+  if best:
+    least = resume.find_least(best, meta.step)
+    files.write_json(workdir / 'config.json', description)
+  batches = build.train_batches(
+    config,
+    data,
+    start=meta.step,
+    process=jax.process_index(),
+    processes=jax.process_count(),
+  )
   run = Run(plan, data, state, batches, meta, newest, best, least)
   summary.say_plan(
     config,
@@ -153,7 +162,7 @@ def open_run(
     state,
     start=meta.step,
     **plan._asdict(),
-    devices=devices.describe_devices(),
+    devices=devices.describe_devices(processes.count_hosts()),
     workdir=workdir,
   )
   return run
@@ -163,14 +172,17 @@ def open_logbook(
   config: ml_collections.ConfigDict, run: Run, workdir: pathlib.Path
 ) -> logbook_lib.Logbook:
   """The log of a run, to go on after the step it stands at."""
+  first = processes.is_first()
   return logbook_lib.Logbook(
-    workdir,
+    outlet.Files(workdir, run.meta.step) if first else outlet.Nowhere(),
     start=run.meta.step,
     **run.plan._asdict(),
     batch_size=config.batch_size,
     log_every=config.log_every_steps,
     schedule=build.schedule(config, steps_per_epoch=run.plan.steps_per_epoch),
     on_cpu=devices.on_cpu(),
+    name_slices=functools.partial(build.name_slices, config, run.data),
+    max_bad_steps=config.max_bad_steps,
     sums=run.meta.sums,
   )
 
@@ -190,6 +202,10 @@ def fit_start(
   maps = start_lib.fit_maps(
     images, build.names(config), deviation=build.surroundings(config)
   )
+  # Of one machine: another may round differently.
+  maps = processes.tell_facts(
+    {direction: values.tolist() for direction, values in maps.items()}
+  )
   return start_lib.put(state, maps)
 
 
@@ -201,9 +217,12 @@ def compile_step(config: ml_collections.ConfigDict, run: Run, key):
     errors.Interrupted: if a stop was asked for meanwhile.
   """
   # The compiler swallows a KeyboardInterrupt, or dies of it.
-  with signals.listen('once this is compiled') as stopped:
+  with processes.listen('once this is compiled') as stopped:
     step = _compile(config, run.state, key)
-  if stopped():
+    # What devices do together for the first time waits 30 s for the last.
+    processes.meet('compiled')
+    stop = stopped(run.meta.step)
+  if stop:
     raise errors.Interrupted(
       f'interrupted before step {run.meta.step + 1}; the same command starts '
       'there'
@@ -214,7 +233,7 @@ def compile_step(config: ml_collections.ConfigDict, run: Run, key):
 def save(
   run: Run, kind: str, state: state_lib.CycleGANState, *, step: int, **known
 ):
-  """Saves a checkpoint.
+  """Saves a checkpoint, in the first process.
 
   Args:
     run: that it is of.
@@ -225,14 +244,9 @@ def save(
   """
   meta = dataclasses.replace(run.meta, step=step, sums=None, distance=None)
   meta = dataclasses.replace(meta, **known)
-  newest = kind == 'newest'
-  checkpoint.save(
-    run.newest if newest else run.best,
-    step,
-    state.trees(),
-    run.batches if newest else None,
-    meta.to_json(),
-  )
+  keeper_of_kind = run.newest if kind == 'newest' else run.best
+  if keeper_of_kind:
+    keeper_of_kind.save(step, state.trees(), meta.to_json())
 
 
 @contextlib.contextmanager
@@ -249,14 +263,14 @@ def explain_memory():
 
 
 def _compile(config, state, key):
-  shape = (config.batch_size, config.image_size, config.image_size, 1)
-  batch = devices.shard(
-    {domain: np.zeros(shape, np.float32) for domain in 'ab'}
-  )
-  step = devices.data_parallel(build.train_step(config), kind=config.parallel)
+  rows = config.batch_size // jax.process_count()
+  shape = (rows, config.image_size, config.image_size, 1)
+  batch = {domain: np.zeros(shape, np.float32) for domain in 'ab'}
   console.say('compiling; a later start with the same sizes is quicker')
   with explain_memory():
-    compiled = step.lower(state, batch, key).compile()
+    compiled = devices.compile_step(
+      build.train_step(config), state, batch, key, kind=config.parallel
+    )
   host.release()
   needed, size = devices.memory_needed(compiled), devices.memory_of_device()
   if needed is None:
@@ -268,22 +282,3 @@ def _compile(config, state, key):
     + ('' if fits else f'; it does not fit: {_LESS_MEMORY}')
   )
   return compiled
-
-
-def _check_same_data(data, saved, workdir):
-  """Refuses other slices; those of an older version cannot be compared."""
-  for domain, fingerprint in data.fingerprints().items():
-    if saved[domain] == fingerprint:
-      continue
-    if not saved[domain].startswith(slices_lib.version_tag()):
-      console.say(
-        f'note: the run in {workdir} was started by an older version, which '
-        f'made slices of data.train_{domain} a little differently: whether '
-        'they are the same is not checked'
-      )
-      continue
-    raise errors.UserError(
-      f'data.train_{domain}: the slices of {data.train[domain].source} are '
-      f'not those the run in {workdir} was started with; restore them or use '
-      'another --workdir'
-    )

@@ -19,7 +19,7 @@ from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.reporting import pictures
 from cyclegan_jax.runtime import devices
-from cyclegan_jax.runtime import signals
+from cyclegan_jax.runtime import processes
 
 _SAMPLES = 4  # columns of a sample grid
 
@@ -40,9 +40,15 @@ def train(
     UserError: for data or settings that cannot be used, or if another process
       is training in the workdir.
     errors.Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
-    FloatingPointError: if a loss is not finite.
+    errors.PeerLost: if another process of the run has ended.
+    errors.Unsaved: if the last checkpoint could not be saved.
+    FloatingPointError: after `max_bad_steps` steps without a finite loss.
   """
-  workdir = pathlib.Path(workdir)
+  with processes.join(config.distributed):
+    return _train(config, pathlib.Path(workdir))
+
+
+def _train(config, workdir):
   with contextlib.ExitStack() as stack:
     run = run_lib.open_run(config, workdir, stack)
     if run.meta.step >= run.plan.num_steps:
@@ -53,14 +59,19 @@ def train(
     if run.meta.step == 0:
       run.state = run_lib.fit_start(config, run.data, run.state)
     # Not the key of the weights.
-    key = devices.replicate(jax.random.key(config.seed + 1))
+    key = devices.create_replicated(lambda: jax.random.key(config.seed + 1))
     train_step = run_lib.compile_step(config, run, key)
     logbook = stack.enter_context(
       contextlib.closing(run_lib.open_logbook(config, run, workdir))
     )
-    stopped = stack.enter_context(signals.listen('after this step'))
+    stopped = stack.enter_context(processes.listen('after this step'))
     stack.enter_context(run_lib.explain_memory())
     state = _go_through_steps(config, run, train_step, key, logbook, stopped)
+  if run.newest and run.newest.trouble:
+    raise errors.Unsaved(
+      f'{run.newest.trouble}; make room, and the same command goes on from the '
+      'checkpoint before it'
+    )
   console.say(
     f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
   )
@@ -105,7 +116,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
       logbook.evaluation(done, scores, final=not evaluation_due)
       if done > num_steps / 4:
         logbook.warn(monitor.find_troubles(scores, build.names(config)))
-    stop = stopped() and not last
+    stop = stopped(done) and not last
     if last or stop or is_due(done, config.checkpoint_every_steps):
       run_lib.save(run, 'newest', state, step=done, sums=logbook.sums())
       logbook.pause()

@@ -39,9 +39,7 @@ def test_generators_are_the_networks_of_their_direction(path, images):
   translators = restore.load_translators(path)
   assert list(translators) == ['ab', 'ba']
   for direction, translator in translators.items():
-    params = checkpoint.restore_params(
-      path, (f'gen_{direction}',), like['params']
-    )
+    params = checkpoint.read_params(path, (f'gen_{direction}',), like['params'])
     expected = module.apply({'params': params}, jnp.asarray(images))
     np.testing.assert_allclose(translator.generate(images), expected, atol=1e-6)
     assert isinstance(translator.generate(images), np.ndarray)

@@ -1,8 +1,8 @@
 """Slices to batches: two unpaired domains, shuffled anew every epoch.
 
 Every random choice is derived from the seed and an element's position in the
-stream, so an iterator's state is one number and a resumed run sees what an
-uninterrupted one would have seen.
+stream: a resumed run sees what an uninterrupted one would have seen, and
+several processes see together what one would see alone.
 """
 
 from collections.abc import Iterator
@@ -46,47 +46,100 @@ class _CropAndFlip(grain.transforms.RandomMap):
     return image[:, ::-1] if rng.random() < 0.5 and may_flip else image
 
 
+class _Share(grain.MapDataset):
+  """The rows of every global batch that one process reads, one after another.
+
+  Last of all: what is drawn for an image hangs on its place in the stream.
+  """
+
+  def __init__(self, parent, *, batch_size: int, process: int, processes: int):
+    super().__init__(parent)
+    self._batch_size = batch_size
+    self._rows = batch_size // processes
+    self._first = process * self._rows
+
+  def __len__(self):
+    return len(self._parent) // self._batch_size * self._rows
+
+  def __getitem__(self, index):
+    if isinstance(index, slice):
+      return self.slice(index)
+    batch, row = divmod(index, self._rows)
+    return self._parent[batch * self._batch_size + self._first + row]
+
+
 def train_batches(
-  source_a: slices_lib.SliceSet,
-  source_b: slices_lib.SliceSet,
+  sources: Mapping[str, slices_lib.SliceSet],
   *,
   image_size: int,
   batch_size: int,
   seed: int,
   threads: int = 1,
-  shard_index: int = 0,
-  shard_count: int = 1,
-) -> grain.IterDataset:
-  """An endless stream of {'a', 'b'}, each [batch_size, H, W, 1] in [-1, 1].
+  start: int = 0,
+  process: int = 0,
+  processes: int = 1,
+) -> Iterator[dict[str, np.ndarray]]:
+  """An endless stream of {'a', 'b'}, each [rows, H, W, 1] in [-1, 1].
 
   The domains are drawn independently: nothing pairs them up.
 
   Args:
-    source_a: slices of domain a.
-    source_b: slices of domain b.
+    sources: slices of domain 'a' and 'b'.
     image_size: H and W; larger slices are cropped at random.
-    batch_size: images of each domain in a batch.
+    batch_size: images of each domain in a global batch.
     seed: of order, crops and flips.
     threads: that read ahead.
-    shard_index: which share of the stream this process reads: together they
-      read what one would alone.
-    shard_count: into how many it is divided, an image to each in turn.
+    start: batches that have been seen.
+    process: which rows to read: of the global batch the rows of process 0 come
+      first, then those of process 1.
+    processes: among which the batch divides; rows = batch_size / processes.
   """
-
-  def stream(slices, seed):
-    source = _Slices(slices)
-    dataset = grain.MapDataset.source(source).seed(seed).shuffle()
-    dataset = dataset.repeat(None).random_map(_CropAndFlip(image_size))
-    # Last: what is drawn for an image hangs on its place in the whole stream.
-    return dataset.slice(slice(shard_index, None, shard_count))
-
-  pairs = grain.experimental.ZipMapDataset(
-    [stream(source_a, 2 * seed), stream(source_b, 2 * seed + 1)]
+  streams = [
+    _shuffle(_Slices(slices), domain, seed).random_map(_CropAndFlip(image_size))
+    for domain, slices in sources.items()
+  ]
+  pairs = grain.experimental.ZipMapDataset(streams)
+  share = _Share(
+    pairs.map(lambda pair: dict(zip('ab', pair, strict=True))),
+    batch_size=batch_size,
+    process=process,
+    processes=processes,
   )
-  named = pairs.map(lambda pair: dict(zip('ab', pair, strict=True)))
   # Two batches ahead hide the reading behind a step; more only cost memory.
   ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2)
-  return named.batch(batch_size, drop_remainder=True).to_iter_dataset(ahead)
+  rows = batch_size // processes
+  batches = iter(share.batch(rows, drop_remainder=True).to_iter_dataset(ahead))
+  batches.set_state({'next_index': start})
+  return batches
+
+
+def name_slices(
+  sources: Mapping[str, slices_lib.SliceSet],
+  step: int,
+  *,
+  batch_size: int,
+  seed: int,
+) -> dict[str, list[str]]:
+  """The names of the slices in the global batch of a step, by domain.
+
+  Args:
+    sources: as in `train_batches`, as are the others.
+    step: from 1.
+    batch_size: images of each domain in a global batch.
+    seed: of the order.
+  """
+  places = range((step - 1) * batch_size, step * batch_size)
+  named = {}
+  for domain, slices in sources.items():
+    order = _shuffle([each.name for each in slices.slices], domain, seed)
+    named[domain] = [order[place] for place in places]
+  return named
+
+
+def _shuffle(source, domain, seed):
+  """Shuffled anew every epoch, without end."""
+  own = 2 * seed + 'ab'.index(domain)
+  return grain.MapDataset.source(source).seed(own).shuffle().repeat(None)
 
 
 def sample_batch(

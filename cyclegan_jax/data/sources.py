@@ -36,6 +36,13 @@ class Data:
   def fingerprints(self) -> dict[str, str]:
     return {domain: each.fingerprint() for domain, each in self.train.items()}
 
+  def named_fingerprints(self) -> dict[str, str]:
+    """Of the held-out slices too, by the fields that name them."""
+    named = {f'data.train_{domain}': x for domain, x in self.train.items()}
+    if self.pairs:
+      named |= {f'data.test_{domain}': x for domain, x in self.pairs.items()}
+    return {name: each.fingerprint() for name, each in named.items()}
+
   def intensities(self) -> dict[str, intensity.Intensities]:
     """Of each domain what its scans typically hold."""
     return {domain: each.intensities() for domain, each in self.train.items()}

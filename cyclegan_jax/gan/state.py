@@ -72,6 +72,19 @@ class CycleGANState(struct.PyTreeNode):
     }
     return self.replace(**networks, **changes)
 
+  def advance(
+    self, after: 'CycleGANState', *, where: jax.Array
+  ) -> 'CycleGANState':
+    """The state `after` a step if `where`, else this one, a step further."""
+    kept = jax.tree.map(
+      lambda new, old: jnp.where(where, new, old), after, self
+    )
+    counted = {
+      name: getattr(kept, name).replace(step=getattr(after, name).step)
+      for name in NETWORKS
+    }
+    return kept.replace(**counted)
+
   def trees(self) -> dict[str, Any]:
     """What a checkpoint holds of it, by name.
 

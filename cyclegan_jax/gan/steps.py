@@ -13,6 +13,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from cyclegan_jax import array_types
+from cyclegan_jax.gan import gradients
 from cyclegan_jax.gan import image_pool
 from cyclegan_jax.gan import losses
 from cyclegan_jax.gan import state as state_lib
@@ -62,7 +63,8 @@ def train_step(
 
   Returns:
     The state after the update, and its metrics: totals and single terms, the
-    latter unweighted.
+    latter unweighted; and 'skipped': 1 if a loss or a gradient is not finite.
+    Such a step changes nothing but the count of steps.
   """
   dropout_key, pool_key = jax.random.split(jax.random.fold_in(key, state.step))
   rows = jnp.arange(len(batch['a']))
@@ -78,49 +80,22 @@ def train_step(
     batch, past_fakes = images
     return discriminator_loss(params, state, batch, past_fakes, objective)
 
-  gen_grads, (fakes, gen_metrics) = _gradient(
+  gen_grads, (fakes, gen_metrics) = gradients.accumulate(
     generators, state.params('gen_ab', 'gen_ba'), (batch, keys), parts
   )
   pools, past_fakes = refresh_pools(state, fakes, pool_key, axis_name)
-  disc_grads, (_, disc_metrics) = _gradient(
+  disc_grads, (_, disc_metrics) = gradients.accumulate(
     discriminators, state.params('disc_a', 'disc_b'), (batch, past_fakes), parts
   )
 
   grads, metrics = gen_grads | disc_grads, gen_metrics | disc_metrics
   if axis_name is not None:
     grads, metrics = lax.pmean((grads, metrics), axis_name)
-  state = state.apply_gradients(grads, **pools)
-  return state.average(ema_decay) if ema_decay else state, metrics
-
-
-def _gradient(loss, params, images, parts):
-  """Gradient and aux of `loss`, the mean over equal parts of the images.
-
-  Args:
-    loss: of (params, images), with aux (images, metrics).
-    params: what is differentiated.
-    images: a tree of what there is for each image, [B, ...].
-    parts: how many.
-
-  Returns:
-    The gradient, and as aux the images [B, H, W, C] and the mean metrics.
-  """
-  gradient = jax.grad(loss, has_aux=True)
-  if parts == 1:
-    return gradient(params, images)
-
-  def add(total, part):
-    grads, aux = gradient(params, part)
-    return jax.tree.map(jnp.add, total, grads), aux
-
-  split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), images)
-  total, (made, metrics) = lax.scan(
-    add, jax.tree.map(jnp.zeros_like, params), split
-  )
-  return jax.tree.map(lambda x: x / parts, total), (
-    jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), made),
-    jax.tree.map(jnp.mean, metrics),
-  )
+  after = state.apply_gradients(grads, **pools)
+  after = after.average(ema_decay) if ema_decay else after
+  finite = gradients.are_finite((grads, metrics))
+  metrics['skipped'] = 1 - finite.astype(jnp.float32)
+  return state.advance(after, where=finite), metrics
 
 
 def generator_loss(

@@ -1,30 +1,25 @@
-"""What a run tells: metrics.jsonl, TensorBoard, the screen, sample grids.
+"""What a run tells: its log, the screen, warnings.
 
 Nothing is fetched from the devices between two lines of the log.
 """
 
 from collections.abc import Callable
 import copy
-import json
 import math
-import pathlib
-import sys
 from typing import Any
 
 import jax
-import numpy as np
 from PIL import Image
-import tensorboardX
 import tqdm
 
 from cyclegan_jax import console
-from cyclegan_jax import files
+from cyclegan_jax.reporting import averages as averages_lib
+from cyclegan_jax.reporting import bad_steps
+from cyclegan_jax.reporting import outlet as outlet_lib
 from cyclegan_jax.reporting import pace
-from cyclegan_jax.reporting import rewind
 
 _WON = 0.05  # a discriminator's loss; at equilibrium 0.25, with bce 0.69
 _WON_STEPS = 500
-TOTALS = ('generator_ab', 'generator_ba', 'discriminator_a', 'discriminator_b')
 
 
 class Logbook:
@@ -36,7 +31,7 @@ class Logbook:
 
   def __init__(
     self,
-    workdir: pathlib.Path,
+    outlet: outlet_lib.Files | outlet_lib.Nowhere,
     *,
     start: int,
     num_steps: int,
@@ -46,14 +41,14 @@ class Logbook:
     log_every: int,
     schedule: Callable[[int], Any],
     on_cpu: bool,
+    name_slices: Callable[[int], str],
+    max_bad_steps: int,
     sums: dict | None = None,
   ):
     """Opens the log of a run after its step `start`.
 
-    Lines and sample grids of later steps, which a kill has undone, are dropped.
-
     Args:
-      workdir: where the files go.
+      outlet: where it goes; closed with the log.
       start: steps done before.
       num_steps: after which this run ends.
       recipe_steps: after which it would end if it were not cut short.
@@ -62,28 +57,28 @@ class Logbook:
       log_every: steps between two lines.
       schedule: learning rate of the update with this index.
       on_cpu: whether advice for a run of days is in place.
+      name_slices: those that a step saw, for a message.
+      max_bad_steps: that may follow each other.
       sums: what `sums` returned when the checkpoint at `start` was saved.
     """
-    self._workdir = workdir
+    self._outlet = outlet
     self._num_steps = num_steps
     self._steps_per_epoch = steps_per_epoch
     self._batch_size = batch_size
     self._log_every = log_every
     self._schedule = schedule
     self._sums = sums or {'window': {}, 'epoch': {}}
+    self._bad = self._sums.pop('bad', {})  # `bad_steps.count`
+    self._name_slices = name_slices
+    self._max_bad_steps = max_bad_steps
     self._pending = []
     self._step = start
-    self._lines = rewind.open_lines(workdir / 'metrics.jsonl', start)
-    rewind.forget_samples(workdir, start)
-    self._board = tensorboardX.SummaryWriter(
-      str(workdir / 'tensorboard'), purge_step=start + 1
-    )
     self._bar = tqdm.tqdm(
       total=num_steps,
       initial=start,
       unit='step',
       dynamic_ncols=True,
-      disable=not sys.stderr.isatty(),
+      disable=not console.on_terminal(),
     )
     self._pace = pace.Pace(
       num_steps=num_steps, recipe_steps=recipe_steps, on_cpu=on_cpu
@@ -95,7 +90,7 @@ class Logbook:
     """Notes the metrics of a step; writes a line and an epoch when due.
 
     Raises:
-      FloatingPointError: if a loss is not finite.
+      FloatingPointError: after too many steps that were not applied.
     """
     self._step = step
     self._pending.append(metrics)
@@ -111,13 +106,8 @@ class Logbook:
       self._write_epoch()
 
   def images(self, step: int, picture: Image.Image):
-    """Saves a sample grid as `samples/step_<step>.png` and to TensorBoard."""
-    path = self._workdir / rewind.SAMPLE.format(f'{step:07d}')
-    with files.replace_file(path) as partial:
-      picture.save(partial, format='PNG')
-    self._board.add_image(
-      'samples', np.asarray(picture), step, dataformats='HW'
-    )
+    """Keeps a sample grid."""
+    self._outlet.draw(step, picture)
     self.pause()
 
   def evaluation(self, step: int, scores: dict, *, final: bool):
@@ -168,7 +158,7 @@ class Logbook:
     A copy, for a checkpoint is written while later steps are summed up.
     """
     self._fetch()
-    return copy.deepcopy(self._sums)
+    return copy.deepcopy(self._sums | ({'bad': self._bad} if self._bad else {}))
 
   def pause(self):
     """Leaves the time since the last step out of the rate."""
@@ -182,22 +172,37 @@ class Logbook:
         self._write_window(final=True)
     finally:
       self._bar.close()
-      self._lines.close()
-      self._board.close()
+      self._outlet.close()
 
   def _fetch(self):
     pending, self._pending = self._pending, []
     first = self._step - len(pending) + 1
     for step, metrics in enumerate(jax.device_get(pending), first):
       metrics = {name: float(value) for name, value in metrics.items()}
-      _check_finite(metrics, step)
+      trouble = bad_steps.find(metrics)
+      del metrics['skipped']
       for sums in self._sums.values():
-        for name, value in metrics.items():
-          sums[name] = sums.get(name, 0.0) + value
-        sums['count'] = sums.get('count', 0) + 1
+        averages_lib.add(sums, metrics, skipped=trouble is not None)
+      self._bad = bad_steps.count(self._bad, step, trouble)
+      if self._bad:
+        self._tell_bad()
+
+  def _tell_bad(self):
+    """Says where a row of bad steps begins; ends the run if it is too long."""
+    count, first, trouble = self._bad.values()
+    seen = f'{trouble} at step {first}, which saw {self._name_slices(first)}'
+    if self._sums['window']['skipped'] == 1:  # once a window
+      console.say(f'warning: {seen}: the step is not applied')
+    if count == self._max_bad_steps:
+      raise FloatingPointError(
+        f'{seen}, and no later step could be applied, {count} in all; look at '
+        'these slices, or start again in another --workdir with a lower '
+        '--config.optimizer.learning_rate; checkpoints hold what was learnt '
+        'before'
+      )
 
   def _write_window(self, final=False):
-    averages = _take_averages(self._sums['window'])
+    averages = averages_lib.take(self._sums['window'])
     averages['learning_rate'] = float(self._schedule(self._step - 1))
     steps_per_second = self._pace.take_window()
     if steps_per_second is not None:
@@ -206,22 +211,19 @@ class Logbook:
     self._watch_discriminators(averages)
     rate = averages.get('images_per_second')
     rate = '' if rate is None else f'  {rate:.3g} images/s'
-    generators, discriminators = (
-      ' '.join(f'{averages[name]:.2f}' for name in names)
-      for names in (TOTALS[:2], TOTALS[2:])
-    )
-    self._bar.set_postfix_str(f'G {generators} D {discriminators}{rate}')
+    told = averages_lib.describe_briefly(averages)
+    self._bar.set_postfix_str(f'{told}{rate}')
     if self._bar.disable:
       left = self._pace.left(self._step)
       left = '' if left is None else f'  {console.format_duration(left)} left'
       console.say(
-        f'step {self._step}/{self._num_steps}  {_format_totals(averages)}'
-        f'{rate}{left}'
+        f'step {self._step}/{self._num_steps}  '
+        f'{averages_lib.describe(averages)}{rate}{left}'
       )
 
   def _watch_discriminators(self, averages):
-    for name in TOTALS[2:]:
-      below = averages[name] < _WON
+    for name in averages_lib.TOTALS[2:]:
+      below = averages.get(name, _WON) < _WON
       self._won[name] = self._won.get(name, 0) + self._log_every if below else 0
       if self._won[name] >= _WON_STEPS:
         words = (
@@ -233,37 +235,17 @@ class Logbook:
         self.warn({name: words})
 
   def _write_epoch(self):
-    averages = _take_averages(self._sums['epoch'])
+    averages = averages_lib.take(self._sums['epoch'])
     self._write(self._step, 'epoch', averages)
     epoch = self._step // self._steps_per_epoch
-    console.say(f'epoch {epoch} averages  {_format_totals(averages)}')
+    console.say(f'epoch {epoch} averages  {averages_lib.describe(averages)}')
 
   def _write(self, step, kind, values, final=False):
     epoch = (step - 1) // self._steps_per_epoch + 1
     line = {'step': step, 'epoch': epoch, 'kind': kind, **values}
     if final:
       line['final'] = True
-    self._lines.write(json.dumps(line) + '\n')
-    self._lines.flush()
-    for name, value in values.items():
-      self._board.add_scalar(f'{kind}/{name}', value, step)
-
-
-def _take_averages(sums):
-  count = sums.pop('count')
-  averages = {name: value / count for name, value in sums.items()}
-  sums.clear()
-  return averages
-
-
-def _format_totals(averages):
-  generator_ab, generator_ba, discriminator_a, discriminator_b = (
-    averages[name] for name in TOTALS
-  )
-  return (
-    f'generators ab {generator_ab:.3f} ba {generator_ba:.3f}  '
-    f'discriminators a {discriminator_a:.3f} b {discriminator_b:.3f}'
-  )
+    self._outlet.write(line)
 
 
 def _check_finite(values, step):

@@ -1,114 +1,61 @@
-"""All of Orbax: trees by name, the position in the data, and the rest.
+"""All of Orbax: one checkpoint, trees of arrays by name and what is no array.
 
-A checkpoint is written to a temporary folder and renamed, so what has a number
-for a name is complete.
+It is written to a temporary folder and renamed, so what has a number for a name
+is complete; and it holds a digest of every array, so what has changed on the
+disk since is not taken for whole.
 """
 
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import hashlib
 import pathlib
+import threading
 from typing import Any
 
-from grain import checkpoint as grain_checkpoint
 import jax
 import numpy as np
 from orbax import checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
 
 # Folders of a workdir: to go on from, and the one `monitor` thinks best.
 KINDS = {'newest': 'checkpoints', 'best': 'best'}
+# Orbax counts its operations in one place: two that write at once wait for each
+# other's signals, and time out.
+_ONE_AT_A_TIME = threading.Lock()
+PARTIAL = '.orbax-checkpoint-tmp'  # in the name of what is being written
+_DIGESTS = 'digests'
+# One process writes and reads; the others of a run wait for nobody there.
+_ALONE = ocp.options.MultiprocessingOptions(
+  primary_host=0, active_processes={0}, barrier_sync_key_prefix='checkpoint'
+)
 
 
-def open_checkpoints(
-  workdir: pathlib.Path, kind: str, *, keep: int
-) -> ocp.CheckpointManager:
-  """Those of one of `KINDS` under `workdir`; the `keep` newest are kept."""
-  options = ocp.CheckpointManagerOptions(
-    preservation_policy=checkpoint_managers.LatestN(keep),
-    cleanup_tmp_directories=True,
-  )
-  return ocp.CheckpointManager(
-    (workdir / KINDS[kind]).absolute(), options=options
-  )
-
-
-def save(
-  manager: ocp.CheckpointManager,
-  step: int,
-  trees: Mapping[str, Any],
-  batches,
-  meta: dict,
-):
-  """Saves under the number of a step.
+def write(path: pathlib.Path, trees: Mapping[str, Any], meta: dict):
+  """Writes a checkpoint: all of it or nothing.
 
   Args:
-    manager: from `open_checkpoints`.
-    step: done.
-    trees: of arrays, by name, none empty; they may be donated once this
-      returns.
-    batches: the data iterator; its next batch is the one after `step`. None
-      for a checkpoint that training does not go on from.
-    meta: anything JSON can hold, not to be changed any more.
+    path: of its folder, which is not there yet.
+    trees: of NumPy arrays, by name, none empty.
+    meta: anything JSON can hold.
   """
   items: dict[str, Any] = {
     name: ocp.args.StandardSave(tree) for name, tree in trees.items()
   }
-  if batches is not None:
-    items['batches'] = grain_checkpoint.CheckpointSave(batches)
-  manager.save(
-    step, args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(meta))
-  )
-
-
-def forget_after(manager: ocp.CheckpointManager, step: int):
-  """Deletes the checkpoints after `step`, which training comes by again."""
-  for later in manager.all_steps():
-    if later > step:
-      manager.delete(later)
-
-
-def restore_meta(manager: ocp.CheckpointManager) -> dict:
-  """The `meta` of the newest checkpoint.
-
-  Raises:
-    UserError: if it is damaged.
-  """
-  args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-  with _naming_damage(_newest(manager)):
-    return manager.restore(manager.latest_step(), args=args)['meta']
-
-
-def restore(
-  manager: ocp.CheckpointManager, like: Mapping[str, Any], batches
-) -> dict[str, Any]:
-  """The trees of the newest checkpoint, on the devices that `like` is on.
-
-  Args:
-    manager: from `open_checkpoints`.
-    like: trees by name; they give shapes, types and devices.
-    batches: the data iterator, set to continue where the saved one stood; None
-      for the trees alone.
-
-  Raises:
-    UserError: if it is damaged or holds others.
-  """
-  wanted: dict[str, Any] = {
-    name: ocp.args.StandardRestore(
-      jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)
+  meta = meta | {_DIGESTS: _digest(trees)}
+  options = ocp.CompositeOptions(multiprocessing_options=_ALONE)
+  with (
+    _ONE_AT_A_TIME,
+    ocp.Checkpointer(
+      ocp.CompositeCheckpointHandler(composite_options=options),
+      multiprocessing_options=_ALONE,
+    ) as checkpointer,
+  ):
+    checkpointer.save(
+      path, args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(meta))
     )
-    for name, tree in like.items()
-  }
-  if batches is not None:
-    wanted['batches'] = grain_checkpoint.CheckpointRestore(batches)
-  with _naming_damage(_newest(manager)):
-    items = manager.restore(
-      manager.latest_step(), args=ocp.args.Composite(**wanted)
-    )
-  return {name: items[name] for name in like}
 
 
 def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
@@ -131,41 +78,91 @@ def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
 
 
 def read_meta(path: pathlib.Path) -> dict:
-  """The `meta` of the checkpoint in a folder.
+  """What JSON holds of the checkpoint in a folder.
 
   Raises:
     UserError: if it is damaged.
   """
   with (
     _naming_damage(path),
-    ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer,
+    ocp.Checkpointer(
+      ocp.JsonCheckpointHandler(multiprocessing_options=_ALONE),
+      multiprocessing_options=_ALONE,
+    ) as checkpointer,
   ):
     return checkpointer.restore(path / 'meta')
 
 
-def restore_params(path: pathlib.Path, names: Sequence[str], like):
+def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
+  """Trees of a checkpoint by name, on the host.
+
+  Args:
+    path: of its folder, written on any number of devices.
+    like: trees of arrays, or of shapes and types; of each, what there is is
+      all that is read.
+
+  Raises:
+    UserError: if it is damaged or holds others.
+  """
+  # Its digests first: of an older version it has none.
+  digests = read_meta(path).get(_DIGESTS)
+  handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_ALONE)
+  with (
+    _naming_damage(path),
+    ocp.Checkpointer(handler, multiprocessing_options=_ALONE) as checkpointer,
+  ):
+    trees = {
+      name: checkpointer.restore(
+        path / name,
+        args=ocp.args.PyTreeRestore(
+          item=jax.tree.map(_describe, tree),
+          restore_args=jax.tree.map(_to_numpy, tree),
+          partial_restore=True,  # of a network without Adam's moments
+        ),
+      )
+      for name, tree in like.items()
+    }
+    if jax.tree.map(np.shape, trees) != jax.tree.map(np.shape, dict(like)):
+      raise ValueError('the shapes are others')
+    for name, digest in _digest(trees).items():
+      if digests is not None and digests[name] != digest:
+        raise ValueError(f'{name} is not what was written')
+  return trees
+
+
+def read_params(path: pathlib.Path, names: Sequence[str], like):
   """The parameters in one tree of a checkpoint, on the host.
 
   Args:
-    path: of the checkpoint, written on any number of devices.
+    path: of its folder.
     names: of trees that have parameters; of the first that is there.
     like: a tree of shapes and types.
 
   Raises:
     UserError: if it is damaged.
   """
-  host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), like)
-  item = next(path / name for name in names if (path / name).exists())
-  with _naming_damage(path), ocp.PyTreeCheckpointer() as checkpointer:
-    restored = checkpointer.restore(
-      item,
-      args=ocp.args.PyTreeRestore(
-        item={'params': like},
-        restore_args={'params': host},
-        partial_restore=True,  # without Adam's moments
-      ),
-    )
-  return restored['params']
+  name = next((each for each in names if (path / each).exists()), names[-1])
+  return read_trees(path, {name: {'params': like}})[name]['params']
+
+
+def _digest(trees):
+  """SHA-256 of every array by its place in the trees, cut to 128 bits."""
+  digests = {}
+  for place, leaf in jax.tree_util.tree_leaves_with_path(dict(trees)):
+    array = np.ascontiguousarray(leaf)
+    content = hashlib.sha256(f'{array.dtype} {array.shape}'.encode())
+    content.update(array.data)
+    name = jax.tree_util.keystr(place, simple=True, separator='/')
+    digests[name] = content.hexdigest()[:32]
+  return digests
+
+
+def _describe(leaf):
+  return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype)
+
+
+def _to_numpy(leaf):
+  return ocp.RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype)
 
 
 @contextlib.contextmanager
@@ -173,7 +170,9 @@ def _naming_damage(path):
   """What cannot be read inside is told as damage of this checkpoint."""
   try:
     yield
-  except (ValueError, OSError, KeyError) as error:  # of many lines
+  except MemoryError:
+    raise
+  except Exception as error:  # of many lines, and of any type
     older = [
       each.name
       for each in files.list_numbered(path.parent)
@@ -185,7 +184,3 @@ def _naming_damage(path):
     raise errors.UserError(
       f'checkpoint {path} is damaged, or of other networks; {advice}'
     ) from error
-
-
-def _newest(manager):
-  return pathlib.Path(manager.directory, str(manager.latest_step()))

@@ -1,16 +1,21 @@
 """One training at a time in a workdir: two would delete each other's work.
 
-The kernel holds the lock, for as long as the process lives: a run that was
-killed leaves none behind. The file stays; only a lock on it means anything.
+The kernel holds the lock for as long as the process lives. Disks that several
+machines share may have no locks, or locks that the other machines do not see;
+so the file says who has the workdir, and is refreshed by who does.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import datetime
+import json
 import os
 import pathlib
 import platform
+import tempfile
+import threading
+import time
 
 from cyclegan_jax import console
 from cyclegan_jax import errors
@@ -20,7 +25,10 @@ try:
 except ImportError:  # not on Windows
   fcntl = None
 
+REFRESH_SECONDS = 10
+STALE_SECONDS = 60  # not refreshed for so long: its process has ended
 _NAME = '.lock'
+_BOOT = pathlib.Path('/proc/sys/kernel/random/boot_id')
 
 
 @contextlib.contextmanager
@@ -43,7 +51,7 @@ def hold(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
       nonlocal taken
       if not taken:
         workdir.mkdir(parents=True, exist_ok=True)
-        _lock(workdir, stack.enter_context((workdir / _NAME).open('a+')))
+        stack.enter_context(_hold(workdir))
       taken = True
 
     if workdir.is_dir():
@@ -52,7 +60,7 @@ def hold(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
 
 
 def check(workdir: pathlib.Path):
-  """Raises `UserError` if another process has a workdir now."""
+  """Raises `UserError` if another process on this host has a workdir now."""
   path = workdir / _NAME
   # What cannot be looked at or locked here is left to `hold`.
   if fcntl is None or not path.is_file() or not os.access(path, os.R_OK):
@@ -61,37 +69,144 @@ def check(workdir: pathlib.Path):
     try:
       fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-      _refuse(workdir, file)
+      raise _refusal(workdir, _read(path)) from None
     except OSError:
       return
 
 
-def _lock(workdir, file):
-  if fcntl is None:
-    reason = 'this system has no flock'
-  else:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      reason = None
-    except BlockingIOError:
-      _refuse(workdir, file)
-    except OSError as error:  # some network disks know no locks
-      reason = error.strerror
-  if reason:
-    console.say(
-      f'note: {workdir} cannot be locked ({reason}): start no second training '
-      'in it while this one runs'
+@contextlib.contextmanager
+def _hold(workdir):
+  path = workdir / _NAME
+  with path.open('a') as file:
+    reason = _lock(workdir, file)
+    holder = _read(path)
+    if holder:
+      _take_over(workdir, holder, certain=reason is None)
+    if reason:
+      console.say(
+        f'note: {workdir} cannot be locked ({reason}); its {_NAME} file says '
+        'who trains in it'
+      )
+    now = datetime.datetime.now().isoformat(' ', 'seconds')
+    own = {'process': os.getpid(), 'host': platform.node(), 'since': now}
+    _write(file, json.dumps(own | {'boot': _boot()}))
+    ended = threading.Event()
+    refresher = threading.Thread(
+      target=_refresh, args=(path, ended), daemon=True
     )
-  now = datetime.datetime.now().isoformat(' ', 'seconds')
+    refresher.start()
+    try:
+      yield
+    finally:
+      ended.set()
+      refresher.join()
+      with contextlib.suppress(OSError):  # a disk that has gone
+        _write(file, '')
+
+
+def _lock(workdir, file):
+  """Takes the kernel's lock; why that cannot be had, None if it was."""
+  if fcntl is None:
+    return 'this system has no flock'
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    raise _refusal(workdir, _read(workdir / _NAME)) from None
+  except OSError as error:  # some network disks know no locks
+    return error.strerror
+  return None
+
+
+def _take_over(workdir, holder, *, certain):
+  """From a process that left its name here; refuses if that goes on.
+
+  Args:
+    workdir: that it had.
+    holder: what it wrote.
+    certain: whether the kernel has given us the lock.
+  """
+  here = (holder['host'], holder['boot']) == (platform.node(), _boot())
+  if here and not certain and _is_alive(holder['process']):
+    raise _refusal(workdir, holder)
+  if not here and _is_refreshed(workdir, holder):
+    raise _refusal(workdir, holder)
+  console.say(
+    f'note: {workdir} was left by {_describe(holder)}, which has ended without '
+    'a word; it is taken over'
+  )
+
+
+def _is_refreshed(workdir, holder):
+  """Watches the lock of another host until it is refreshed, or stale.
+
+  By the clock of the disk, which may not be ours.
+  """
+  path = workdir / _NAME
+  seen = path.stat().st_mtime
+  with tempfile.NamedTemporaryFile(prefix='.partial-', dir=workdir) as probe:
+    left = STALE_SECONDS - (os.stat(probe.name).st_mtime - seen)
+  if left > 0:
+    console.say(
+      f'{workdir} was in use by {_describe(holder)} a moment ago; waiting up '
+      f'to {left:.0f} s for a sign of it'
+    )
+  deadline = time.monotonic() + left
+  while time.monotonic() < deadline:
+    time.sleep(min(1, STALE_SECONDS / 10))
+    if path.stat().st_mtime != seen:
+      return True
+  return False
+
+
+def _is_alive(process):
+  try:
+    os.kill(process, 0)
+  except ProcessLookupError:
+    return False
+  except OSError:  # it is another user's
+    return True
+  return True
+
+
+def _refresh(path, ended):
+  while not ended.wait(REFRESH_SECONDS):
+    with contextlib.suppress(OSError):  # a disk may come back
+      os.utime(path)
+
+
+def _write(file, text):
   file.truncate(0)
-  file.write(f'process {os.getpid()} on {platform.node()} since {now}\n')
+  file.write(text)
   file.flush()
 
 
-def _refuse(workdir, file):
-  file.seek(0)
-  holder = file.read().strip() or 'another process'
-  raise errors.UserError(
-    f'--workdir={workdir} is being trained in by {holder}; wait for it or stop '
-    'it, or use another --workdir'
+def _read(path):
+  """Who has it; None if nobody says so, or in words of an older version."""
+  try:
+    holder = json.loads(path.read_text())
+    wanted = {'process', 'host', 'since', 'boot'}
+    return holder if wanted <= holder.keys() else None
+  except (OSError, ValueError, AttributeError):
+    return None
+
+
+def _boot():
+  """Tells machines apart whose containers have the same name."""
+  try:
+    return _BOOT.read_text().strip()
+  except OSError:
+    return ''
+
+
+def _describe(holder):
+  return f'process {holder["process"]} on {holder["host"]}'
+
+
+def _refusal(workdir, holder):
+  by = 'another process'
+  if holder:
+    by = f'{_describe(holder)} since {holder["since"]}'
+  return errors.UserError(
+    f'--workdir={workdir} is being trained in by {by}; wait for it or stop it, '
+    'or use another --workdir'
   )

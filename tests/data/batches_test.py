@@ -37,7 +37,7 @@ def numbered(tmp_path_factory):
 
 def open_stream(numbered, **changes):
   fields = dict(image_size=_SIZE, batch_size=1, seed=3) | changes
-  return iter(batches.train_batches(numbered['a'], numbered['b'], **fields))
+  return batches.train_batches(numbered, **fields)
 
 
 def number(image):
@@ -112,45 +112,68 @@ def test_the_seed_decides(numbered):
   assert not np.array_equal(first, other)
 
 
-def test_an_iterator_continues_where_its_state_was_taken(numbered):
-  stream = open_stream(numbered)
-  list(itertools.islice(stream, 13))
-  state = stream.get_state()
-  expected = list(itertools.islice(stream, 10))
-  resumed = open_stream(numbered)
-  resumed.set_state(state)
+def test_a_start_is_where_an_uninterrupted_stream_would_be(numbered):
+  expected = list(itertools.islice(open_stream(numbered), 13, 23))
+  resumed = open_stream(numbered, start=13)
   for batch, other in zip(expected, resumed, strict=False):
     np.testing.assert_array_equal(batch['a'], other['a'])
     np.testing.assert_array_equal(batch['b'], other['b'])
 
 
-def test_shards_are_disjoint_and_cover_an_epoch(numbered):
-  first, second = (
-    numbers(open_stream(numbered, shard_index=i, shard_count=2), 'a', 5)
-    for i in range(2)
-  )
-  assert not set(first) & set(second)
-  assert len(set(first + second)) == 10
-
-
-def test_shards_together_show_what_one_process_would(numbered):
-  """The same images in the same order, flipped alike, over some epochs."""
-  alone = open_stream(numbered)
-  shards = [
-    open_stream(numbered, shard_index=i, shard_count=2) for i in range(2)
+@pytest.mark.parametrize('processes', [2, 4])
+@pytest.mark.parametrize('threads', [1, 2])
+def test_processes_together_read_what_one_would(numbered, processes, threads):
+  """The rows of a batch in order, flipped alike, over some epochs."""
+  alone = open_stream(numbered, batch_size=4, start=3)
+  shares = [
+    open_stream(
+      numbered,
+      batch_size=4,
+      start=3,
+      threads=threads,
+      process=process,
+      processes=processes,
+    )
+    for process in range(processes)
   ]
-  for place in range(40):
-    expected, shown = next(alone), next(shards[place % 2])
+  for _ in range(12):
+    expected, shown = next(alone), [next(share) for share in shares]
     for domain in 'ab':
-      np.testing.assert_array_equal(shown[domain], expected[domain])
+      together = np.concatenate([batch[domain] for batch in shown])
+      np.testing.assert_array_equal(together, expected[domain])
+
+
+def test_a_process_reads_its_own_rows_only(numbered, monkeypatch):
+  read = []
+  load = slices.SliceSet.load
+  monkeypatch.setattr(
+    slices.SliceSet,
+    'load',
+    lambda self, index: read.append(index) or load(self, index),
+  )
+  share = open_stream(numbered, batch_size=4, process=1, processes=4)
+  for _ in range(6):
+    next(share)
+  # A row of each domain a batch; it reads a few batches ahead.
+  assert 12 <= len(read) <= 20
+
+
+def test_the_slices_of_a_step_are_named(numbered):
+  stream = open_stream(numbered, batch_size=3)
+  for step in range(1, 9):
+    named = batches.name_slices(numbered, step, batch_size=3, seed=3)
+    batch = next(stream)
+    for domain in 'ab':
+      shown = [number(image) for image in batch[domain]]
+      assert [int(name.split('.')[0]) for name in named[domain]] == shown
 
 
 def test_larger_slices_are_cropped_at_random(tmp_path):
   ramp = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))
   Image.fromarray(np.maximum(ramp, ramp.T)).save(tmp_path / 'x.png')
   domain = open_slices(tmp_path, tmp_path / 'cache', size=32)
-  stream = iter(
-    batches.train_batches(domain, domain, image_size=16, batch_size=1, seed=0)
+  stream = batches.train_batches(
+    {'a': domain, 'b': domain}, image_size=16, batch_size=1, seed=0
   )
   crops = [batch['a'][0] for batch in itertools.islice(stream, 60)]
   assert {crop.shape for crop in crops} == {(16, 16, 1)}

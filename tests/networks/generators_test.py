@@ -1,4 +1,3 @@
-
 import chex
 import jax
 import jax.numpy as jnp

@@ -153,7 +153,7 @@ def test_memory_needed_is_what_a_program_holds():
 
 @pytest.mark.parametrize('count, ahead', [(1, 4), (4, 0)])
 def test_no_more_than_some_steps_are_on_their_way(count, ahead, monkeypatch):
-  monkeypatch.setattr(jax, 'local_device_count', lambda: count)
+  monkeypatch.setattr(jax, 'device_count', lambda: count)
 
   @jax.jit
   def work(x):
