@@ -4,21 +4,62 @@ import contextlib
 import json
 import os
 import pathlib
+import platform
+import shutil
 import tempfile
+import time
 from typing import Any
+
+# Hidden: nobody takes what is in it for a scan.
+_PARTIAL = '.partial-'
+_ABANDONED = 86_400  # seconds: nothing is being written for so long
 
 
 @contextlib.contextmanager
 def replace_file(path: pathlib.Path):
   """Yields a temporary path that becomes `path` if nothing goes wrong."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # A folder of its own, so that the name, and with it the suffix, is the same.
-  with tempfile.TemporaryDirectory(
-    prefix=f'.partial-{path.name}-', dir=path.parent
-  ) as folder:
-    partial = pathlib.Path(folder, path.name)
+  with partial_folder(path.parent) as folder:
+    # A folder of its own, for the name to be the same, and with it the suffix.
+    partial = folder / path.name
     yield partial
     os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def partial_folder(parent: pathlib.Path):
+  """Yields a temporary folder in another one, which is made if need be.
+
+  No two processes get the same. A process that is killed leaves it behind: its
+  name tells `sweep` whose it is.
+  """
+  parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(
+    prefix=f'{_PARTIAL}{platform.node()}-{os.getpid()}-', dir=parent
+  ) as folder:
+    yield pathlib.Path(folder)
+
+
+def sweep(parent: pathlib.Path):
+  """Removes the partial folders that killed processes left in a folder."""
+  for path in parent.glob(f'{_PARTIAL}*'):
+    if path.is_dir() and _is_abandoned(path):
+      shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_abandoned(path):
+  owner = path.name.removeprefix(_PARTIAL).rpartition('-')[0]
+  host, _, process = owner.rpartition('-')
+  if host == platform.node() and process.isdecimal() and os.name == 'posix':
+    try:
+      os.kill(int(process), 0)  # asks whether it lives, no more
+    except ProcessLookupError:
+      return True
+    except (OSError, OverflowError):  # it is somebody else's, or none
+      pass
+  try:  # nobody here knows of another machine's processes
+    return time.time() - path.stat().st_mtime > _ABANDONED
+  except OSError:  # whoever owns it was faster
+    return False
 
 
 def write_json(path: pathlib.Path, content: Any):
@@ -45,4 +86,4 @@ def probe_folder(folder: pathlib.Path):
   while not there.exists():
     there = there.parent
   # Permissions tell little: not of root, nor of what no disk is behind.
-  tempfile.TemporaryDirectory(prefix='.partial-probe-', dir=there).cleanup()
+  tempfile.TemporaryDirectory(prefix=f'{_PARTIAL}probe-', dir=there).cleanup()

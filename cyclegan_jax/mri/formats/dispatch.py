@@ -1,5 +1,6 @@
 """Which files are scans, and what reads and writes them."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import dataclasses
@@ -109,6 +110,8 @@ def write_scan(
   voxels: np.ndarray,
   like: volume_lib.Volume,
   provenance: volume_lib.Provenance,
+  *,
+  finish: Callable[[pathlib.Path], None] = lambda partial: None,
 ):
   """Writes a synthetic scan, whole or not at all.
 
@@ -118,31 +121,22 @@ def write_scan(
     voxels: [I, J, K] on the grid of `like`.
     like: the scan it was made from.
     provenance: what it says of itself.
+    finish: called with the temporary path of the whole scan when nothing is at
+      `path` any more, right before it gets there.
 
   Raises:
-    UserError: if the format cannot hold it.
+    UserError: if the format cannot hold it, or `path` is of another kind.
   """
   suffix = suffix_of(path)
-  if suffix in WRITABLE:
-    with files.replace_file(path) as partial:
-      load(MODULES[suffix]).write(partial, voxels, like, provenance)
-    return
-  if path.is_dir():
-    others = [each for each in path.iterdir() if each.suffix != '.dcm']
-    if others:
-      raise errors.UserError(
-        f'{path} holds other things than a DICOM series, such as '
-        f'{others[0].name}; name another folder'
-      )
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory(
-    prefix=f'.partial-{path.name}-', dir=path.parent
-  ) as folder:
-    partial = pathlib.Path(folder, 'new')
-    load('dicom_writer').write_series(partial, voxels, like, provenance)
-    if path.is_dir():
-      path.rename(pathlib.Path(folder, 'old'))
-    partial.rename(path)
+  single = suffix in WRITABLE
+  _check_place(path, single)
+  module = load(MODULES[suffix]) if single else load('dicom_writer')
+  write = module.write if single else module.write_series
+  with files.partial_folder(path.parent) as folder:
+    partial = folder / path.name
+    write(partial, voxels, like, provenance)
+    while not _put(partial, path, folder, finish):
+      pass  # another process has put a series there in between
 
 
 def is_file_target(path: pathlib.Path) -> bool:
@@ -172,6 +166,36 @@ def stem_of(name: str) -> str:
   """A name without its suffix, if that is one of a scan."""
   suffix = suffix_of(name)
   return name[: len(name) - len(suffix)] if suffix in MODULES else name
+
+
+def _put(partial, path, folder, finish):
+  """Gives a scan its name; False if that has just been given to another."""
+  with contextlib.suppress(FileNotFoundError):
+    path.rename(pathlib.Path(tempfile.mkdtemp(dir=folder), path.name))
+  finish(partial)
+  try:
+    partial.replace(path)
+  except OSError:
+    if not (partial.is_dir() and path.is_dir()):
+      raise
+    return False
+  return True
+
+
+def _check_place(path, single):
+  """Nothing but another scan is replaced by a scan."""
+  if single and path.is_dir():
+    raise errors.UserError(f'{path} is a folder; name another target')
+  if single or not path.exists():
+    return
+  if not path.is_dir():
+    raise errors.UserError(f'{path} is a file; name another folder')
+  others = [each for each in path.iterdir() if each.suffix != '.dcm']
+  if others:
+    raise errors.UserError(
+      f'{path} holds other things than a DICOM series, such as '
+      f'{others[0].name}; name another folder'
+    )
 
 
 @contextlib.contextmanager
