@@ -45,7 +45,7 @@ def evaluate(
     source_a: scans of domain a; None: the held-out scans of the run.
     source_b: likewise of domain b.
     volume: which volume of 4-D files; -1: as in training.
-    batch_size: slices at a time.
+    batch_size: slices at a time, on each device.
     checkpoint: 'newest', or 'best' as judged without pairs while training.
 
   Returns:
@@ -198,7 +198,7 @@ def _group(rows):
 def _load(job, translators, volume, batch_size, cycle, task):
   scans = next(iter(job.values()))
   settings: dict[str, Any] = dict(
-    batch_size=batch_size,
+    batch_size=batch_size * translators['ab'].devices,
     cycle=cycle,
     report=console.report_progress(f'{task}: {scans[0].name}'),
   )

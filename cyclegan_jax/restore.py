@@ -5,7 +5,6 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cyclegan_jax import build
 from cyclegan_jax import meta as meta_lib
@@ -13,6 +12,7 @@ from cyclegan_jax import stored_config
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.inference import translation
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import devices
 
 
 def read_meta(path: pathlib.Path) -> meta_lib.Meta:
@@ -48,6 +48,7 @@ def load_translators(
     )
     translators[direction] = translation.Translator(
       generate=_compile(module, params),
+      devices=jax.local_device_count(),
       direction=direction,
       domains=(build.names(config)[source], build.names(config)[target]),
       multiple=2**module.halvings,
@@ -61,9 +62,7 @@ def load_translators(
 
 
 def _compile(module, params):
-  @jax.jit
   def apply(params, images):
     return module.apply({'params': params}, images)
 
-  params = jax.device_put(params)
-  return lambda images: np.asarray(apply(params, images))
+  return devices.map_images(apply, params)

@@ -48,7 +48,7 @@ def translate(
     planes: to average over; empty: the first the model was trained on.
     volume: which volume of 4-D files; -1: as in training.
     voxel_type: 'float32', or 'input' for the type of the source's voxels.
-    batch_size: slices at a time.
+    batch_size: slices at a time, on each device.
     checkpoint: 'newest', or 'best' as judged without pairs while training.
     overwrite: whether to replace what exists.
     preview: whether to draw every translation beside its source.
@@ -129,7 +129,7 @@ def _translate_scan(
     fake = translation.translate_volume(
       model.generate,
       volume,
-      batch_size=batch_size,
+      batch_size=batch_size * model.devices,
       settings=settings,
       multiple=model.multiple,
       scaling=scaling,

@@ -61,6 +61,24 @@ def test_what_it_was_trained_on_is_named_from_source_to_target(path):
   assert translator.network == 'unet'
 
 
+def test_devices_share_images_and_change_nothing(path, images, monkeypatch):
+  several = np.concatenate([images, -images, images**2, images**3, images / 2])
+  four = restore.load_translators(path)['ab']
+  shared = {n: four.generate(several[:n]) for n in (1, 4, 5)}
+  monkeypatch.setattr(jax, 'local_devices', lambda: jax.devices()[:1])
+  monkeypatch.setattr(jax, 'local_device_count', lambda: 1)
+  one = restore.load_translators(path)['ab']
+  assert (four.devices, one.devices) == (4, 1)
+  for number, fakes in shared.items():
+    expected = [one.generate(each[None])[0] for each in several[:number]]
+    np.testing.assert_allclose(fakes, expected, atol=1e-6)
+  # As many on each device as one gets by itself: the same program.
+  many = np.concatenate([several, several[:3]])
+  expected = [one.generate(many[i : i + 2]) for i in (0, 2, 4, 6)]
+  monkeypatch.undo()
+  np.testing.assert_array_equal(four.generate(many), np.concatenate(expected))
+
+
 def test_translation_is_exact_whatever_training_was(path, images):
   before = restore.load_translators(path)['ab'].generate(images)
   change_config(path, compute_dtype='bfloat16')

@@ -33,6 +33,7 @@ class Translator:
     step: of the checkpoint.
     run: name of the workdir.
     network: name of the generator's class.
+    devices: among which `generate` divides B, best a multiple of it.
   """
 
   generate: Generate
@@ -44,6 +45,7 @@ class Translator:
   step: int
   run: str
   network: str
+  devices: int = 1
 
   def provenance(self) -> volume_lib.Provenance:
     """What a scan that it makes says of itself."""

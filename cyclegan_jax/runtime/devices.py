@@ -179,6 +179,47 @@ def on_cpu() -> bool:
   return jax.default_backend() == 'cpu'
 
 
+def map_images(apply: Callable, params: Any) -> Callable:
+  """`apply(params, images)` by all devices of this host, a part of them each.
+
+  Whatever other hosts do: each image is for itself. On a device runs the same
+  program as if it were the only one, of as many images as it gets.
+
+  Args:
+    apply: from images [N, ...] to as many, each from its own alone.
+    params: what it takes, put on every device.
+
+  Returns:
+    A function from NumPy arrays [N, ...] to such, of any N; a number of images
+    that does not divide over the devices is filled up.
+  """
+  local = jax.local_devices()
+  if len(local) == 1:
+    program, here = jax.jit(apply), jax.device_put(params, local[0])
+    return lambda images: np.asarray(program(here, images))
+  mesh = jax.sharding.Mesh(np.array(local), (AXIS,))
+  everywhere, parts = PartitionSpec(), PartitionSpec(AXIS)
+  program = jax.jit(
+    jax.shard_map(
+      apply,
+      mesh=mesh,
+      in_specs=(everywhere, parts),
+      out_specs=parts,
+      check_vma=False,  # nothing is reduced
+    )
+  )
+  here = jax.device_put(params, NamedSharding(mesh, everywhere))
+
+  def run(images):
+    rows = np.resize(
+      np.arange(len(images)), -(-len(images) // len(local)) * len(local)
+    )
+    spread = jax.device_put(images[rows], NamedSharding(mesh, parts))
+    return np.asarray(program(here, spread))[: len(images)]
+
+  return run
+
+
 def _mesh():
   """All devices in the order that `pmap` has: those of a process together."""
   ordered = [
