@@ -26,7 +26,14 @@ from ml_collections import config_flags
 from cyclegan_jax import checks
 from cyclegan_jax import command_line
 from cyclegan_jax import errors
+from cyclegan_jax.inference import shares
 from cyclegan_jax.runtime import host
+
+
+def _check_translation(given):
+  shares.choose(given['shard'], os.environ)
+  checks.check_inference(given['workdir'], given)
+
 
 _RUN = {'workdir': 'W, the folder of a run'}
 MODES = {
@@ -42,7 +49,7 @@ MODES = {
   'translate': command_line.Mode(
     entry='cyclegan_jax.translate:translate',
     help='makes the other contrast of a scan or a folder of scans',
-    check=lambda given: checks.check_inference(given['workdir'], given),
+    check=_check_translation,
     required=_RUN
     | {
       'direction': 'ab, or ba for back',
@@ -51,7 +58,7 @@ MODES = {
     },
     optional=(
       *('planes', 'volume', 'voxel_type', 'batch_size', 'checkpoint'),
-      *('overwrite', 'preview'),
+      *('overwrite', 'preview', 'shard'),
     ),
   ),
   'evaluate': command_line.Mode(
@@ -82,12 +89,17 @@ flags.DEFINE_integer('volume', -1, 'Which volume of 4-D files, from 0.')
 flags.DEFINE_enum(
   'voxel_type', 'float32', ['float32', 'input'], 'Of the output'
 )
-flags.DEFINE_integer('batch_size', 4, 'Slices at a time.', lower_bound=1)
+flags.DEFINE_integer(
+  'batch_size', 4, 'Slices at a time on each device.', lower_bound=1
+)
 flags.DEFINE_enum(
   'checkpoint', 'newest', ['newest', 'best'], 'Best: as judged without pairs.'
 )
 flags.DEFINE_bool('overwrite', False, 'Replace translations that exist.')
 flags.DEFINE_bool('preview', False, 'Draw every translation in three planes.')
+flags.DEFINE_string(
+  'shard', None, 'I/N, the share of the scans, I from 0; default: as SLURM says'
+)
 flags.DEFINE_string('source_a', None, 'Scans of domain a; default: data.test_a')
 flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')
 

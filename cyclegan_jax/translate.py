@@ -1,6 +1,8 @@
 """Translation: scans in, synthetic scans with the same geometry out."""
 
 import functools
+import os
+import pathlib
 
 import numpy as np
 
@@ -8,7 +10,10 @@ from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import restore
+from cyclegan_jax.inference import cohort
 from cyclegan_jax.inference import plan as plan_lib
+from cyclegan_jax.inference import records
+from cyclegan_jax.inference import shares
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
@@ -36,8 +41,9 @@ def translate(
   checkpoint: str = 'newest',
   overwrite: bool = False,
   preview: bool = False,
+  shard: str | None = None,
 ):
-  """Translates every scan of `source`.
+  """Translates every scan of `source`, or this process's share of them.
 
   Args:
     workdir: of the run whose generators translate.
@@ -52,14 +58,24 @@ def translate(
     checkpoint: 'newest', or 'best' as judged without pairs while training.
     overwrite: whether to replace what exists.
     preview: whether to draw every translation beside its source.
+    shard: 'I/N', the share of this process; None: as the scheduler says.
 
   Raises:
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
+  share = shares.choose(shard, os.environ)
   jobs = plan_lib.plan_jobs(scans.find_scans(source), source, target)
-  todo = [job for job in jobs if overwrite or not plan_lib.is_taken(job)]
-  if len(jobs) == 1 and not todo:
+  alone = len(jobs) == 1
+  if alone and shard is None:
+    share = shares.WHOLE  # a task that names one scan means it
+  # All jobs are divided, not what is left of them: that changes all the time.
+  mine = share.pick(jobs)
+  for folder in {job.target.parent for job in mine}:
+    files.sweep(folder)
+  found = [(job, records.look(job)) for job in mine]
+  todo = [job for job, output in found if overwrite or not output.taken]
+  if alone and mine and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
   model = restore.load_translators(
     checkpoint_lib.find(workdir, checkpoint), [direction]
@@ -67,58 +83,65 @@ def translate(
   settings = _choose_planes(model.settings[0], planes)
   if volume >= 0:
     settings = settings._replace(index=volume)
-  a, b = model.domains
-  console.say(
-    f'{len(todo)} scan{"s" * (len(todo) != 1)} from {a} to {b}, checkpoint '
-    f'{model.step} of {workdir}; the results are synthetic, not for diagnosis'
-  )
-  if len(todo) < len(jobs):
-    console.say(
-      f'{len(jobs) - len(todo)} exist already and are left as they are; '
-      '--overwrite replaces them'
-    )
-
+  if share.count > 1:
+    advice = '; --shard=0/1 takes them all' if shard is None else ''
+    console.say(f'{share}: {len(mine)} of {len(jobs)} scans{advice}')
+  _tell(found, todo, model, workdir)
   translate_scan = functools.partial(
     _translate_scan,
     model=model,
     settings=settings,
     voxel_type=voxel_type,
     batch_size=batch_size,
+    overwrite=overwrite,
     preview=preview,
   )
-  failed = _translate_all(todo, translate_scan, alone=len(jobs) == 1)
+  if alone and todo:
+    (job,) = todo
+    translate_scan(job, report=console.report_progress(job.scan.name))
+    console.say(str(job.target))
+    return
+  failures = cohort.open_list(pathlib.Path(target), share)
+  failed = cohort.translate_all(todo, translate_scan, failures=failures)
   if failed:
     raise errors.Incomplete(
       f'{len(failed)} of {len(todo)} scans could not be translated, the others '
-      f'are done; the first: {failed[0]}'
+      f'are done; {failures} lists them; the first: {failed[0]}'
     )
 
 
-def _translate_all(todo, translate_scan, *, alone):
-  """Goes through jobs, and returns what failed, a line each."""
-  failed = []
-  for done, job in enumerate(todo, 1):
-    count = f'{done} of {len(todo)}: ' if len(todo) > 1 else ''
-    report = console.report_progress(f'{count}{job.scan.name}')
-    try:
-      translate_scan(job, report=report)
-    except Exception as error:
-      if alone:
-        raise
-      # Whatever is wrong with one scan, the others are not to suffer.
-      known = isinstance(error, errors.UserError)
-      line = str(error) if known else f'{job.scan.place}: {error!r}'
-      failed.append(line)
-      console.say(f'{count}failed: {line}')
-    else:
-      console.say(f'{count}{job.target}')
-  return failed
+def _tell(found, todo, model, workdir):
+  """Says what is to be done, and of what is there why it stays or does not."""
+  a, b = model.domains
+  several = f' on {model.devices} devices' if model.devices > 1 else ''
+  console.say(
+    f'{len(todo)} scan{"s" * (len(todo) != 1)} from {a} to {b}{several}, '
+    f'checkpoint {model.step} of {workdir}; the results are synthetic, not for '
+    'diagnosis'
+  )
+  again = {job.target for job in todo}
+  kept = [each for each in found if each[0].target not in again]
+  if kept:
+    console.say(
+      f'{len(kept)} exist already and are left as they are; --overwrite '
+      'replaces them'
+    )
+  for note in records.compare(kept, model.provenance().details):
+    console.say(f'note: among them are {note}')
+  for job, output in found:
+    if output.short:
+      console.say(
+        f'note: {job.target} is less than was written, and is made again'
+      )
 
 
 def _translate_scan(
-  job, *, model, settings, voxel_type, batch_size, preview, report
+  job, *, model, settings, voxel_type, batch_size, overwrite, preview, report
 ):
+  """False if another process has translated it meanwhile."""
   scan = job.scan
+  if not overwrite and records.look(job).taken:
+    return False
   volume, scaling = translation.read_scaled(scan, model, settings)
   for note in volume.notes:
     console.say(f'note: {scan.place}: {note}')
@@ -143,28 +166,35 @@ def _translate_scan(
     levels = 0 if pictured else _LEVELS
     voxels = _convert(voxels, volume.voxels.dtype, scan, levels=levels)
   provenance = model.provenance()
-  # The scan comes last: where it is, all the rest is.
-  files.write_json(
-    job.sidecar,
-    provenance.details
-    | {
-      'source': scan.paths[0].name if scan.module != 'dicom' else scan.name,
-      'planes': list(settings.planes),
-      'intensities': {
-        'meaning': (
-          'those of the source picture'
-          if pictured
-          else 'units of the target contrast, as typical of the training scans'
-        ),
-        'air_to_bright': [target.background, target.bright],
-      },
+  said = provenance.details | {
+    'source': scan.paths[0].name if scan.module != 'dicom' else scan.name,
+    'planes': list(settings.planes),
+    'intensities': {
+      'meaning': (
+        'those of the source picture'
+        if pictured
+        else 'units of the target contrast, as typical of the training scans'
+      ),
+      'air_to_bright': [target.background, target.bright],
     },
-  )
+  }
+  if not overwrite and records.look(job).taken:
+    return False
   if preview:
     picture = draw_preview(volume, scaling, fake, target, model.domains)
     with files.replace_file(job.preview) as partial:
       picture.save(partial, format='PNG')
-  dispatch.write_scan(job.target, voxels, volume, provenance)
+  dispatch.write_scan(
+    job.target,
+    voxels,
+    volume,
+    provenance,
+    # The scan comes last: where it is, all the rest is.
+    finish=lambda written: files.write_json(
+      job.sidecar, said | records.complete(scan, written)
+    ),
+  )
+  return True
 
 
 def _convert(voxels, kind, scan, *, levels):

@@ -1,7 +1,6 @@
 """Which scan is translated to where, so that nothing is lost."""
 
 from collections.abc import Sequence
-import json
 import os
 import pathlib
 from typing import NamedTuple
@@ -32,19 +31,6 @@ class Job(NamedTuple):
   def preview(self) -> pathlib.Path:
     stem = dispatch.stem_of(self.target.name)
     return self.target.with_name(f'{stem}_preview.png')
-
-
-def is_taken(job: Job) -> bool:
-  """Whether a translation, or something else in its place, is there."""
-  target = job.target
-  if any(target.iterdir()) if target.is_dir() else target.exists():
-    return True
-  try:  # an interrupted translation's sidecar may be replaced, no other
-    return not json.loads(job.sidecar.read_text()).get('synthetic')
-  except FileNotFoundError:
-    return False
-  except (OSError, ValueError, AttributeError):
-    return True
 
 
 def plan_jobs(
