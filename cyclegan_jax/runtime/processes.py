@@ -14,6 +14,8 @@ import os
 import platform
 import signal
 import socket
+import sys
+import threading
 from typing import Any
 
 import jax
@@ -59,7 +61,7 @@ def join(spec: str) -> Iterator[None]:
     spec: `config.distributed`.
 
   Raises:
-    UserError: if the others cannot be reached.
+    UserError: if the port to meet at is taken.
     PeerLost: if one of them ends before the run does.
   """
   arguments = cluster.find(spec, os.environ)
@@ -67,20 +69,18 @@ def join(spec: str) -> Iterator[None]:
     yield
     return
   _try_port(cluster.port_to_open(arguments, os.environ))
-  try:
+  with _giving_up(
+    _START_SECONDS,
+    f'--config.distributed={spec}: the processes of the run did not come '
+    f'together within {_START_SECONDS} s; start all of them at once, where '
+    "they reach the first one, or use 'off'",
+  ):
     jax.distributed.initialize(
       **arguments,
-      initialization_timeout=_START_SECONDS,
+      initialization_timeout=2 * _START_SECONDS,
       heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
       shutdown_timeout_seconds=_HEARTBEAT_SECONDS,
     )
-  except (RuntimeError, ValueError) as error:
-    line = str(error).splitlines()[0]
-    raise errors.UserError(
-      f'--config.distributed={spec}: the processes of the run did not come '
-      f'together within {_START_SECONDS} s ({line}); start all of them, or '
-      "use 'off'"
-    ) from None
   _pass_on_interrupts()
   if not is_first():
     console.silence()
@@ -222,6 +222,22 @@ def _try_port(port):
         f'opened: {error.strerror}; name another one in JAX_COORDINATOR_PORT '
         'or --config.distributed'
       ) from None
+
+
+@contextlib.contextmanager
+def _giving_up(seconds, line):
+  """Ends the process if what is inside takes longer: it could only crash."""
+
+  def end():
+    print(f'launch.py: {line}', file=sys.stderr, flush=True)
+    os._exit(1)
+
+  timer = threading.Timer(seconds, end)
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
 
 
 @contextlib.contextmanager

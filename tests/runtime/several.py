@@ -1,0 +1,110 @@
+"""One of several processes of a run, and what they have to agree on.
+
+python tests/runtime/several.py HOST:PORT,COUNT,INDEX FOLDER
+"""
+
+import functools
+import pathlib
+import sys
+
+import jax
+import numpy as np
+import optax
+
+from cyclegan_jax import errors
+from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.gan import steps
+from cyclegan_jax.networks import discriminators
+from cyclegan_jax.networks import generators
+from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import processes
+
+STEPS = 10
+_BATCH = 4
+
+
+def create():
+  """SGD: Adam would hide a wrong scale. With pools, averages and dropout."""
+  return state_lib.create_state(
+    jax.random.key(0),
+    generator=generators.UNet(features=4, levels=2, dropout=0.5),
+    discriminator=discriminators.PatchDiscriminator(features=4, layers=1),
+    tx=optax.sgd(0.1),
+    image_shape=(16, 16, 1),
+    pool_size=6,
+    averaged=True,
+  )
+
+
+def step(state, batch, key, *, axis_name=None):
+  return steps.train_step(
+    state,
+    batch,
+    key,
+    objective=steps.Objective('lsgan', 10.0, 5.0, 0.5),
+    axis_name=axis_name,
+    ema_decay=0.9,
+  )
+
+
+def go(kind):
+  """The state after ten steps, and the metrics of the last, on the host."""
+  state = devices.create_replicated(create)
+  key = devices.create_replicated(functools.partial(jax.random.key, 1))
+  rows = _BATCH // jax.process_count()
+  own = slice(rows * jax.process_index(), rows * (jax.process_index() + 1))
+  rng = np.random.default_rng(0)
+  compiled = metrics = None
+  for _ in range(STEPS):
+    a, b = rng.uniform(-1, 1, (2, _BATCH, 16, 16, 1)).astype(np.float32)
+    batch = {'a': a[own], 'b': b[own]}
+    if compiled is None:
+      compiled = devices.compile_step(step, state, batch, key, kind=kind)
+      processes.meet(f'compiled {kind}')
+    state, metrics = compiled(state, devices.shard(batch), key)
+  return jax.device_get((state, metrics))
+
+
+def talk():
+  """What the processes tell each other."""
+  index = jax.process_index()
+  facts = {'name': 'ünï' * (index + 1), 'step': index}
+  assert processes.tell_facts(facts) == {'name': 'ünï', 'step': 0}
+  assert processes.tell_facts(None if index == 0 else facts) is None
+  tree = {'x': np.full((2, 3), index, np.float32), 'n': np.int32(index + 5)}
+  told = processes.tell_all(tree)
+  assert told['n'] == 5 and not told['x'].any()
+  assert told['x'].dtype == np.float32
+  processes.check_same({'the config': {'seed': 1}, 'data.train_a': 'v3-1'})
+  try:
+    processes.check_same({'data.train_a': 'same', 'data.train_b': index})
+  except errors.UserError as error:
+    assert 'data.train_b is not the same in process 0 and in' in str(error)
+  else:
+    raise AssertionError('different data went unnoticed')
+  assert processes.count_hosts() == 1
+  count = jax.process_count()
+  described = f'{jax.device_count()} x cpu in {count} processes'
+  assert devices.describe_devices(1) == described
+  assert devices.describe_devices(2).endswith(' x cpu on 2 hosts')
+
+
+def main(spec, folder):
+  place = pathlib.Path(folder)
+  with processes.join(spec):
+    # The first makes what all use; the others find it.
+    mark = place / 'made-by-the-first'
+    found = processes.in_turn(
+      lambda: mark.exists() or mark.write_text('x'), 'mark'
+    )
+    assert found == (1 if processes.is_first() else True)
+    talk()
+    made = {kind: jax.tree.leaves(go(kind)) for kind in devices.KINDS}
+    np.savez(
+      place / f'{jax.process_index()}.npz',
+      **{f'{k}_{i:03}': x for k in made for i, x in enumerate(made[k])},
+    )
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])
