@@ -15,6 +15,7 @@ from typing import Any
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax.mri.formats import limits
 
 
 def hash_text(*parts: Any) -> str:
@@ -29,7 +30,7 @@ def hash_files(folder: pathlib.Path, paths: Sequence[pathlib.Path]) -> str:
   size or times have changed.
 
   Raises:
-    UserError: naming a file that cannot be read.
+    UserError: naming a file that cannot be read, or is none but a pipe.
   """
   try:
     stats = [(os.path.abspath(path), os.stat(path)) for path in paths]
@@ -37,6 +38,8 @@ def hash_files(folder: pathlib.Path, paths: Sequence[pathlib.Path]) -> str:
     raise errors.UserError(
       f'{error.filename} cannot be read: {error.strerror}'
     ) from None
+  for path, _ in stats:
+    limits.check_file(pathlib.Path(path))
   # ctime too: archives set mtime to what it was elsewhere.
   seen = hash_text(
     *(

@@ -137,15 +137,20 @@ def _find_home(root, name):
 
 
 def _find_data(path) -> list[pathlib.Path]:
-  """The file that a detached header names, if it is there."""
-  if dispatch.suffix_of(path) not in ('.mhd', '.nhdr'):
+  """The file beside a header that it names, if it is there."""
+  if dispatch.MODULES[dispatch.suffix_of(path)] != 'itk' or not path.is_file():
     return []
   with path.open('rb') as file:
     text = file.read(10_000).decode(errors='replace')
   named = re.search(
-    r'^(?:ElementDataFile\s*=|data ?file:)\s*(\S+)\s*$', text, re.MULTILINE
+    r'^(?:ElementDataFile\s*=|data ?file:)\s*(\S.*?)\s*$',
+    text,
+    re.MULTILINE | re.IGNORECASE,
   )
-  data = path.with_name(named.group(1)) if named else path
+  # One that leads anywhere else is refused when it is read.
+  if not named or pathlib.PurePath(named.group(1)).name != named.group(1):
+    return []
+  data = path.with_name(named.group(1))
   return [data] if data != path and data.is_file() else []
 
 

@@ -12,33 +12,27 @@ import contextlib
 import itertools
 import logging
 import pathlib
-from typing import Any
 from typing import NamedTuple
 import warnings
 
 import numpy as np
 import pydicom
 from pydicom import pixels as pixels_lib
+import pydicom.config
 import pydicom.misc
 import pydicom.uid
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import dicom_file
 from cyclegan_jax.mri.formats import dicom_stack
+from cyclegan_jax.mri.formats import limits
 
 _SUFFIXES = ('.dcm', '.ima')  # of files that may lack the preamble
 _SERIES_TAGS = (
   *('SOPClassUID', 'SeriesInstanceUID', 'SeriesDescription', 'PatientID'),
   *('Rows', 'Columns', 'SpecificCharacterSet'),
 )
-_PIXEL_TAGS = ('PixelData', 'FloatPixelData', 'DoubleFloatPixelData')
-# By implicit VR and little endian, for files that name none.
-_SYNTAXES: dict[tuple, Any] = {
-  (True, True): pydicom.uid.ImplicitVRLittleEndian,
-  (False, True): pydicom.uid.ExplicitVRLittleEndian,
-  (False, False): pydicom.uid.ExplicitVRBigEndian,
-}
-
 
 # Whatever matters of what it logs, it raises as well.
 logging.getLogger('pydicom').setLevel(logging.CRITICAL)
@@ -114,13 +108,15 @@ def read_series(paths: Sequence[pathlib.Path]) -> volume_lib.Volume:
     not `measured`.
 
   Raises:
-    UserError: if a file is broken or in colour, or they make no regular stack
-      of parallel slices with one image at each place.
+    UserError: if a file is broken or in colour, if there are more voxels than
+      are read, or if they make no regular stack of parallel slices with one
+      image at each place.
   """
   slices = []
   for path in sorted(map(pathlib.Path, paths)):
     with _reading(path):
       slices += _read_images(path)
+      limits.check_shape(path.parent, (sum(s.pixels.size for s in slices),))
   name = _series_name(slices)
   with _reading(name):
     notes, affine, measured = [], volume_lib.display_affine(), True
@@ -159,16 +155,16 @@ def _reading(name):
 
 
 def _read_tags(path):
-  header = pydicom.dcmread(
-    path, stop_before_pixels=True, specific_tags=list(_SERIES_TAGS), force=True
+  header = dicom_file.open_file(
+    path, stop_before_pixels=True, specific_tags=list(_SERIES_TAGS)
   )
   return {keyword: header.get(keyword) or '' for keyword in _SERIES_TAGS}
 
 
 def _read_images(path) -> list[dicom_stack.Slice]:
   """The frames of a file, most often one."""
-  dataset = pydicom.dcmread(path, force=True)
-  if not any(keyword in dataset for keyword in _PIXEL_TAGS):
+  dataset = dicom_file.open_file(path)
+  if not any(keyword in dataset for keyword in dicom_file.PIXEL_TAGS):
     kind = _class_name(dataset.get('SOPClassUID'))
     raise errors.UserError(f'{path} holds no image ({kind}); take it out')
   colour = _line(dataset.PhotometricInterpretation)
@@ -176,10 +172,8 @@ def _read_images(path) -> list[dicom_stack.Slice]:
     raise errors.UserError(
       f'{path} is in colour ({colour}); give the series it was made from'
     )
-  if 'TransferSyntaxUID' not in dataset.file_meta:
-    dataset.file_meta.TransferSyntaxUID = _SYNTAXES[dataset.original_encoding]
-  pixels = _decoded(dataset)
-  for keyword in _PIXEL_TAGS:
+  pixels = dicom_file.decode(dataset, path)
+  for keyword in dicom_file.PIXEL_TAGS:
     dataset.pop(keyword, None)
   frames = pixels.reshape(-1, *pixels.shape[-2:])
   headers = _frame_headers(dataset)
@@ -194,17 +188,6 @@ def _read_images(path) -> list[dicom_stack.Slice]:
     )
     for frame, header in zip(frames, headers, strict=True)
   ]
-
-
-def _decoded(dataset):
-  """Pixels, [rows, columns] or [frames, rows, columns]."""
-  decoder = pixels_lib.get_decoder(dataset.file_meta.TransferSyntaxUID)
-  # A broken file can make GDCM end the process, so any other is preferred.
-  others = [name for name in decoder.available_plugins if name != 'gdcm']
-  # Unlike the property of this name, the function leaves nothing in the header.
-  return pixels_lib.pixel_array(
-    dataset, decoding_plugin=others[0] if others else ''
-  )
 
 
 def _frame_headers(dataset) -> list[pydicom.Dataset]:
@@ -250,9 +233,12 @@ def _series_name(slices):
 
 
 def _class_name(uid):
-  return _line(pydicom.uid.UID(uid).name) if uid else 'of no known kind'
+  if not uid:
+    return 'of no known kind'
+  return _line(pydicom.uid.UID(str(uid), pydicom.config.IGNORE).name)
 
 
 def _line(value):
-  """A value of a file as a part of a message of one line."""
-  return ' '.join(str(value).split())
+  """A value of a file as a part of a message of one line, for any terminal."""
+  line = ' '.join(str(value).split())
+  return ''.join(each if each.isprintable() else '?' for each in line)

@@ -17,6 +17,7 @@ import numpy as np
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import limits
 
 # The one dispatch table. A module has `read(path, *, index)` and
 # `write(path, voxels, like, provenance)`; it is imported when it is needed,
@@ -80,11 +81,19 @@ def read_scan(scan: Scan, *, index: int | None = None) -> volume_lib.Volume:
   Raises:
     UserError: naming the file and what is wrong with it.
   """
+  for path in scan.paths:
+    limits.check_file(path)
   module = load(scan.module)
   if scan.module == 'dicom':
     volume = module.read_series(scan.paths)
   else:
     volume = module.read(scan.paths[0], index=index)
+  axes = volume.affine[:3, :3]
+  if not np.isfinite(volume.affine).all() or not np.linalg.det(axes):
+    raise errors.UserError(
+      f'{scan.place} does not say where its voxels lie: its affine is '
+      f'{volume.affine[:3].tolist()}'
+    )
   voxels = volume.voxels
   if voxels.dtype.kind == 'f':
     finite = np.isfinite(voxels)

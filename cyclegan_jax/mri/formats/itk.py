@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import itk_header
 
 _SPACE = (b'space:', b'space directions:', b'space origin:')
 _SHEAR = 1e-3  # of a direction cosine
@@ -21,13 +22,15 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     index: which volume of a 4-D file.
 
   Raises:
-    UserError: if it cannot be read, or is no 3-D scan.
+    UserError: if it cannot be read, leads to other folders, declares more than
+      is read or than there is, or is no 3-D scan.
   """
+  itk_header.check(path)
   sitk.ProcessObject.SetGlobalWarningDisplay(False)
   try:
     image = sitk.ReadImage(str(path))
-  except RuntimeError as error:
-    reason = str(error).strip().splitlines()[-1].strip()
+  except (RuntimeError, MemoryError) as error:
+    reason = (str(error).strip() or 'too large').splitlines()[-1].strip()
     raise errors.UserError(f'{path} cannot be read: {reason}') from None
   if image.GetNumberOfComponentsPerPixel() > 1:
     raise errors.UserError(

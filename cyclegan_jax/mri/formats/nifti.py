@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import math
 import pathlib
+import struct
 from typing import Any
 
 import nibabel as nib
@@ -12,6 +14,12 @@ import numpy as np
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import limits
+
+_CLASSES = {  # by the first four bytes, little-endian
+  struct.pack('<i', image.header_class.sizeof_hdr): image
+  for image in (nib.Nifti1Image, nib.Nifti2Image)
+}
 
 
 def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
@@ -25,10 +33,11 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     Voxels in their stored type, or float32 where the header scales them.
 
   Raises:
-    UserError: if it is no NIfTI file, broken, of no 3-D scan, or in colour.
+    UserError: if it is no NIfTI file, broken, of no 3-D scan, in colour, or
+      declares more than is read or than there is.
   """
   try:
-    image: Any = nib.load(path)
+    image: Any = _check(path).from_filename(path)
     shape, kind = image.shape, image.get_data_dtype()
     if kind.fields or kind.kind not in 'iuf':
       raise errors.UserError(
@@ -36,9 +45,8 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
         'magnitude or one channel'
       )
     picked = volume_lib.select_volume(path, shape, index)
+    limits.check_shape(path, shape[:3])
     voxels = np.asanyarray(image.dataobj[picked])
-    if path.suffix.lower() == '.gz':
-      _check_sum(path)
   except errors.UserError:
     raise
   except filebasedimages.ImageFileError as error:
@@ -46,17 +54,11 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   except Exception as error:  # gzip, zlib, struct and more: it is broken
     reason = ' '.join(str(error).split()) or type(error).__name__
     raise errors.UserError(f'{path} cannot be read: {reason}') from None
-  affine = np.array(image.affine, float)
-  if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
-    raise errors.UserError(
-      f'{path} does not say where its voxels lie: its affine is '
-      f'{affine[:3].tolist()}'
-    )
   if voxels.dtype.kind == 'f':
     voxels = voxels.astype(_float_type(voxels))
   return volume_lib.Volume(
     voxels=voxels.reshape(voxels.shape[:3]),
-    affine=affine,
+    affine=np.array(image.affine, float),
     header=image.header,
   )
 
@@ -94,14 +96,53 @@ def write(
   nib.save(image, path)
 
 
-def _check_sum(path):
-  """Raises if a compressed file is damaged.
+def _check(path) -> Any:
+  """The class of image that a file holds; reads a packed file to its end.
 
-  Its checksum stands at the end, which reading voxels need not come to.
+  There stands its checksum, which reading voxels need not come to.
   """
-  with gzip.open(path) as file:
-    while file.read(2**24):
-      pass
+  packed = path.suffix.lower() == '.gz'
+  with gzip.open(path) if packed else path.open('rb') as file:
+    start = file.read(nib.Nifti2Header.sizeof_hdr)
+    size = {start[:4], start[3::-1]} & set(_CLASSES)
+    if not size:
+      raise errors.UserError(
+        f'{path} is not a NIfTI file: it does not begin as one'
+      )
+    image = _CLASSES[size.pop()]
+    header = image.header_class(start[: image.header_class.sizeof_hdr])
+    offset = header.get_data_offset()
+    if not 0 <= offset <= limits.MAX_HEADER:
+      raise errors.UserError(
+        f'{path} cannot be read: it declares its voxels at byte {offset:,}; '
+        'copy it again, or take it out'
+      )
+    _check_extensions(path, file, header, offset)
+    declared = math.prod(map(int, header.get_data_shape()))
+    declared *= header.get_data_dtype().itemsize
+    if packed:
+      most = path.stat().st_size * limits.MAX_RATIO
+      limits.check_stored(path, declared, most)
+      stored = file.tell() + limits.measure(path, file, offset + declared)
+    else:
+      stored = path.stat().st_size
+  limits.check_stored(path, declared, stored - offset)
+  return image
+
+
+def _check_extensions(path, file, header, offset):
+  """Refuses extensions that do not end before the voxels."""
+  file.seek(header.sizeof_hdr)
+  start, place = file.read(4), file.tell()
+  while start[:1] > b'\0' and place + 16 <= offset:
+    (size,) = struct.unpack(f'{header.endianness}i4x', file.read(8))
+    if not 16 <= size <= offset - place:
+      raise errors.UserError(
+        f'{path} cannot be read: it declares an extension of {size:,} bytes '
+        'before its voxels; copy it again, or take it out'
+      )
+    place += size
+    file.seek(place)
 
 
 def _float_type(voxels):

@@ -1,7 +1,7 @@
 """PNG, JPEG and TIFF: pictures of slices, and TIFF stacks of them."""
 
 import pathlib
-import struct
+import warnings
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,9 @@ from PIL import TiffImagePlugin
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import limits
 
+_FORMATS = ('PNG', 'JPEG', 'TIFF')  # of all that Pillow would try
 _WHOLE = ('I;16', 'I;16L', 'I;16B', 'I;16N', 'I')
 _DESCRIPTION = 270  # TIFF tag ImageDescription
 
@@ -32,25 +34,31 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     Voxels [pages, H, W], uint8, uint16 or float32, without a geometry.
 
   Raises:
-    UserError: if the file is no such image at all, or its pages differ in size.
+    UserError: if the file is no such image at all, declares more pixels than
+      are read or than it can hold, or its pages differ in size.
     CorruptImageError: if it is one, but broken.
   """
   del index
   try:
-    with Image.open(path) as image:
-      pages = [_read_page(page) for page in ImageSequence.Iterator(image)]
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # of odd tags; what matters is checked
+      warnings.simplefilter('error', Image.DecompressionBombWarning)
+      with Image.open(path, formats=_FORMATS) as image:
+        pages = _read_pages(path, image)
+  except errors.UserError:
+    raise
   except Image.UnidentifiedImageError:
     raise errors.UserError(
       f'{path} is not a PNG, JPEG or TIFF image; move it out of the folder'
     ) from None
-  except Image.DecompressionBombError:
-    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+  except (Image.DecompressionBombError, Image.DecompressionBombWarning):
     raise errors.UserError(
-      f'{path} says that it has more than {most:,} pixels, which no slice has; '
-      'save it smaller or move it out of the folder'
+      f'{path} says that it has more than {Image.MAX_IMAGE_PIXELS:,} pixels, '
+      'which no slice has; save it smaller or move it out of the folder'
     ) from None
-  except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-    raise CorruptImageError(f'{path}: {error}') from error
+  except Exception as error:  # every decoder raises others
+    reason = ' '.join(str(error).split()) or type(error).__name__
+    raise CorruptImageError(f'{path}: {reason}') from error
   if len({page.shape for page in pages}) > 1:
     raise errors.UserError(f'{path} holds pictures of different sizes')
   return volume_lib.Volume(
@@ -101,6 +109,17 @@ def write(
     first.save(path, pnginfo=text)
   else:
     first.save(path, quality=95, comment=provenance.description)
+
+
+def _read_pages(path, image):
+  pages, pixels, size = [], 0, path.stat().st_size
+  for page in ImageSequence.Iterator(image):
+    pixels += page.width * page.height
+    limits.check_shape(path, (pixels,))
+    # A bit a pixel, packed as densely as can be: pages may share their data.
+    limits.check_stored(path, pixels // 8, size * limits.MAX_RATIO)
+    pages.append(_read_page(page))
+  return pages
 
 
 def _read_page(page):
