@@ -151,7 +151,8 @@ def _find_data(path) -> list[pathlib.Path]:
   if not named or pathlib.PurePath(named.group(1)).name != named.group(1):
     return []
   data = path.with_name(named.group(1))
-  return [data] if data != path and data.is_file() else []
+  # Unlike pathlib's, it takes a name that no file can have for none.
+  return [data] if data != path and os.path.isfile(data) else []
 
 
 def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
