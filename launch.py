@@ -58,7 +58,7 @@ MODES = {
     },
     optional=(
       *('planes', 'volume', 'voxel_type', 'batch_size', 'checkpoint'),
-      *('overwrite', 'preview', 'shard'),
+      *('overwrite', 'preview', 'shard', 'deidentify'),
     ),
   ),
   'evaluate': command_line.Mode(
@@ -99,6 +99,9 @@ flags.DEFINE_bool('overwrite', False, 'Replace translations that exist.')
 flags.DEFINE_bool('preview', False, 'Draw every translation in three planes.')
 flags.DEFINE_string(
   'shard', None, 'I/N, the share of the scans, I from 0; default: as SLURM says'
+)
+flags.DEFINE_bool(
+  'deidentify', False, 'Leave out of the results who they are of.'
 )
 flags.DEFINE_string('source_a', None, 'Scans of domain a; default: data.test_a')
 flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')

@@ -1,5 +1,6 @@
 """Translation: scans in, synthetic scans with the same geometry out."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -16,6 +17,7 @@ from cyclegan_jax.inference import records
 from cyclegan_jax.inference import shares
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import identity
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
@@ -42,6 +44,7 @@ def translate(
   overwrite: bool = False,
   preview: bool = False,
   shard: str | None = None,
+  deidentify: bool = False,
 ):
   """Translates every scan of `source`, or this process's share of them.
 
@@ -59,13 +62,20 @@ def translate(
     overwrite: whether to replace what exists.
     preview: whether to draw every translation beside its source.
     shard: 'I/N', the share of this process; None: as the scheduler says.
+    deidentify: whether results leave out who they are of: DICOM elements by
+      the standard's basic profile, names of files that are not named by
+      `target`, the source's name.
 
   Raises:
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
   share = shares.choose(shard, os.environ)
-  jobs = plan_lib.plan_jobs(scans.find_scans(source), source, target)
+  listed, pseudonyms = scans.find_scans(source), None
+  if deidentify:
+    pseudonyms = identity.open_pseudonyms(workdir)
+    listed = pseudonyms.rename(listed)
+  jobs = plan_lib.plan_jobs(listed, source, target)
   alone = len(jobs) == 1
   if alone and shard is None:
     share = shares.WHOLE  # a task that names one scan means it
@@ -95,13 +105,16 @@ def translate(
     batch_size=batch_size,
     overwrite=overwrite,
     preview=preview,
+    pseudonyms=pseudonyms,
   )
   if alone and todo:
     (job,) = todo
     translate_scan(job, report=console.report_progress(job.scan.name))
     console.say(str(job.target))
     return
-  failures = cohort.open_list(pathlib.Path(target), share)
+  # It names sources: not to lie beside what leaves out who they are of.
+  place = pathlib.Path(workdir if deidentify else target)
+  failures = cohort.open_list(place, share)
   failed = cohort.translate_all(todo, translate_scan, failures=failures)
   if failed:
     raise errors.Incomplete(
@@ -136,7 +149,16 @@ def _tell(found, todo, model, workdir):
 
 
 def _translate_scan(
-  job, *, model, settings, voxel_type, batch_size, overwrite, preview, report
+  job,
+  *,
+  model,
+  settings,
+  voxel_type,
+  batch_size,
+  overwrite,
+  preview,
+  pseudonyms,
+  report,
 ):
   """False if another process has translated it meanwhile."""
   scan = job.scan
@@ -149,6 +171,8 @@ def _translate_scan(
   pictured = scaling.kind == 'white'
   target = scaling if pictured else model.intensities[1].scaling
   with dispatch.naming(scan):
+    if pseudonyms:
+      identity.check_pixels(volume.header)
     fake = translation.translate_volume(
       model.generate,
       volume,
@@ -165,9 +189,10 @@ def _translate_scan(
     # and a black one stays black.
     levels = 0 if pictured else _LEVELS
     voxels = _convert(voxels, volume.voxels.dtype, scan, levels=levels)
-  provenance = model.provenance()
+  provenance = dataclasses.replace(model.provenance(), pseudonyms=pseudonyms)
+  name = scan.paths[0].name if scan.module != 'dicom' else scan.name
   said = provenance.details | {
-    'source': scan.paths[0].name if scan.module != 'dicom' else scan.name,
+    **({'deidentified': True} if pseudonyms else {'source': name}),
     'planes': list(settings.planes),
     'intensities': {
       'meaning': (

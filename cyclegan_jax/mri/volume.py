@@ -17,6 +17,7 @@ import unicodedata
 import numpy as np
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import identity
 
 # DICOM's and ITK's axes: x to the patient's left, y to posterior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -61,11 +62,13 @@ class Provenance:
     source: name of the contrast it was made from.
     target: name of the contrast it imitates.
     details: model, checkpoint, version and the like, for people and programs.
+    pseudonyms: in place of who the source is of; None: that is carried over.
   """
 
   source: str
   target: str
   details: dict[str, Any]
+  pseudonyms: identity.Pseudonyms | None = None
 
   @property
   def description(self) -> str:

@@ -16,6 +16,7 @@ import pydicom.valuerep
 
 from cyclegan_jax import errors
 from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import dicom_profile
 from cyclegan_jax.mri.formats import dicom_stack
 
 # What of a source is still true of an image derived from it; all else, private
@@ -64,7 +65,8 @@ def write_series(
     folder: which must not exist; appears only when complete.
     voxels: [I, J, K] on the grid of `like`, finite.
     like: the source.
-    provenance: what the series says of itself.
+    provenance: what the series says of itself; with pseudonyms it does not say
+      who it is of.
 
   Raises:
     UserError: if the folder exists, or the affine is sheared.
@@ -91,9 +93,8 @@ def write_series(
       partial.mkdir()
       pairs = zip(planes, stored, strict=True)
       for number, (plane, pixels) in enumerate(pairs, start=1):
-        _write_slice(
-          partial / f'{number:04d}.dcm', plane, pixels, common, number
-        )
+        _describe(plane, common, number, provenance.pseudonyms)
+        _write_slice(partial / f'{number:04d}.dcm', plane, pixels)
       partial.rename(folder)
 
 
@@ -119,6 +120,8 @@ def _derived(source):
     reference.ReferencedFrameNumber = source.ReferencedFrameNumber
     plane.SOPClassUID = _CLASSIC.get(plane.SOPClassUID, capture)
   plane.SourceImageSequence = [reference]
+  # What is burned in may be translated like anything else.
+  plane.BurnedInAnnotation = source.get('BurnedInAnnotation') or 'NO'
   number = int(plane.get('SeriesNumber') or 0)
   plane.SeriesNumber = number % 10**6 * 1000 + 1  # IS ends at 2**31
   return plane
@@ -141,6 +144,7 @@ def _new_planes(affine, shape):
     plane = pydicom.Dataset()
     plane.SOPClassUID = pydicom.uid.MRImageStorage
     plane.Modality = 'MR'
+    plane.BurnedInAnnotation = 'NO'
     plane.PatientName = plane.PatientID = 'SYNTHETIC'
     plane.StudyInstanceUID, plane.FrameOfReferenceUID = study, space
     plane.SeriesNumber = 1
@@ -160,7 +164,6 @@ def _statement(provenance):
     SeriesDescription=text.replace('\\', '/'),  # a backslash would split it
     DerivationDescription=json.dumps(provenance.details, default=str)[:1024],
     ContentQualification='RESEARCH',
-    BurnedInAnnotation='NO',
     Manufacturer='cyclegan_jax',
     **dict(ContentDate=date, SeriesDate=date, InstanceCreationDate=date),
     **dict(ContentTime=time, SeriesTime=time, InstanceCreationTime=time),
@@ -199,7 +202,8 @@ def _window(voxels):
   return formatted | dict(VOILUTFunction='LINEAR_EXACT')
 
 
-def _write_slice(path, plane, pixels, common, number):
+def _describe(plane, common, number, pseudonyms):
+  """All that a slice says, but for its pixels."""
   plane.SOPInstanceUID = pydicom.uid.generate_uid(None)
   plane.ImageType = ['DERIVED', 'SECONDARY']
   if plane.SOPClassUID == pydicom.uid.MRImageStorage:
@@ -208,6 +212,11 @@ def _write_slice(path, plane, pixels, common, number):
   for keyword, value in common.items():
     setattr(plane, keyword, value)
   plane.InstanceNumber = number
+  if pseudonyms:
+    dicom_profile.apply(plane, pseudonyms)
+
+
+def _write_slice(path, plane, pixels):
   plane.set_pixel_data(pixels, 'MONOCHROME2', bits_stored=16)
   plane.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
   pydicom.dcmwrite(path, plane, enforce_file_format=True)
