@@ -90,6 +90,15 @@ def patient_of(name: str, *, numbered: bool) -> str:
   return _CONTRAST.sub('', stem)
 
 
+def hide(number: str) -> str:
+  """A name for whom only a number in a header tells apart.
+
+  The same in every run, and so no secret: who knows the number finds the name.
+  But it is not read off the files that a run leaves.
+  """
+  return f'patient_{_hash_text("number", number)}'
+
+
 def is_person(patient: str) -> bool:
   """Whether the name tells a person apart: 'slice' and '0017' do not."""
   return not _ANYBODY.fullmatch(patient)

@@ -184,7 +184,7 @@ def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
       label = re.sub(r'[^A-Za-z0-9]+', '_', each.description).strip('_')
       label = f'series{number:02d}' + (f'_{label}' if label else '')
       full = f'{name}/{label}' if name else label
-      patient = each.patient or label
+      patient = patients.hide(each.patient) if each.patient else label
       if name:
         patient = patients.patient_of(f'{name}/x', numbered=False)
     found.append(dispatch.Scan(full, patient, tuple(each.paths), 'dicom', home))
