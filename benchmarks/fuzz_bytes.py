@@ -7,6 +7,7 @@ import numpy as np
 
 NUMBERS = (0, 1, 2, 7, 255, 4096, 32767, 65535, 2**31 - 1, 2**32 - 1)
 BOMB = 2**27  # bytes of zeros behind what a header declares
+DENSE = 2**29  # bytes of zeros that a header declares
 
 
 def pick(rng, choices):

@@ -110,6 +110,13 @@ _NIFTI_2 = {
 
 def _nifti_gz(content, rng):
   plain = gzip.decompress(content)
+  if rng.random() < 0.05:  # 512 x 1024 x 1024 of one byte each, and scaled
+    header = bytearray(plain[:352])
+    struct.pack_into('<8h', header, 40, 3, 512, 1024, 1024, 1, 1, 1, 1)
+    struct.pack_into('<2h', header, 70, 2, 8)
+    struct.pack_into('<3f', header, 108, 352, 0.5, 1)
+    zeros = fuzz_seeds.pack_zeros(fuzz_bytes.DENSE)
+    return gzip.compress(header, mtime=0) + zeros, 'dense'
   if rng.random() < 0.15:
     return content + fuzz_seeds.pack_zeros(fuzz_bytes.BOMB), 'bomb'
   plain, how = fuzz_bytes.pick(rng, (fuzz_bytes.any_bytes, *[_nifti_1] * 3))(
@@ -152,7 +159,12 @@ def _text(content, rng):
     name = fuzz_bytes.pick(rng, _ADDED[nrrd]).encode()
     lines.insert(max(1, row), name + mark + b' ' + value)
   if b'gzip' in content[:end] and rng.random() < 0.1:
-    data = b'\n\n' + fuzz_seeds.pack_zeros(fuzz_bytes.BOMB)
+    data = b'\n\n' + fuzz_seeds.pack_zeros(fuzz_bytes.DENSE)
+    if rng.random() < 0.5:
+      lines = [
+        b'sizes: 512 1024 512' if line.startswith(b'sizes') else line
+        for line in content[:end].split(b'\n')
+      ]
     how += ' bomb'
   elif b'CompressedData = True' in content and rng.random() < 0.1:
     data = b'LOCAL\n' + fuzz_seeds.pack_zeros(fuzz_bytes.BOMB, bits=15)

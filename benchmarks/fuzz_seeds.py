@@ -3,6 +3,7 @@
 Made of numbers that do not change, so that a mutated one can be had again.
 """
 
+import functools
 import gzip
 import io
 import pathlib
@@ -214,6 +215,7 @@ def write(name: str, folder: pathlib.Path):
     (folder / file).write_bytes(make())
 
 
+@functools.cache
 def pack_zeros(count: int, *, bits: int = zlib.MAX_WBITS + 16) -> bytes:
   """So many zeros as gzip, or as `zlib.compressobj` has it with other bits."""
   packer = zlib.compressobj(9, wbits=bits)

@@ -43,9 +43,11 @@ def open_file(path: pathlib.Path, **options) -> pydicom.FileDataset:
     filereader.read_preamble(file, force=True)
     meta = filereader._read_file_meta_info(file)
     if meta.get('TransferSyntaxUID') == _DEFLATED:
+      size = path.stat().st_size
       stream, total = limits.Inflating(file, raw=True), 0
       while piece := stream.read(2**20):
         total += len(piece)
+        limits.check_packed(path, total, size)
         if total > limits.MAX_DEFLATED:
           raise errors.UserError(
             f'{path} unpacks to more than the {limits.MAX_DEFLATED:,} bytes '
@@ -72,6 +74,9 @@ def decode(dataset: pydicom.FileDataset, path: pathlib.Path) -> np.ndarray:
   if syntax.is_encapsulated and 'PixelData' in dataset:
     packed = dataset.PixelData
     limits.check_stored(path, frames * 8, len(packed))  # an item has 8 at least
+    pixel = -(-int(dataset.BitsAllocated) // 8)
+    declared = frames * rows * columns * pixel
+    limits.check_packed(path, declared, len(packed), deflated=False)
     for frame in encaps.generate_frames(packed, number_of_frames=frames):
       _check_frame(path, frame, (rows, columns))
     # GDCM, which alone reads lossless JPEG, ends the process otherwise.

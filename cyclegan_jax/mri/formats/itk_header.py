@@ -83,7 +83,7 @@ def check(path: pathlib.Path):
       stored -= file.tell()
       if header.kind == 'packed':
         limits.check_stored(data, header.packed, stored)
-        limits.check_stored(path, declared, stored * limits.MAX_RATIO)
+        limits.check_packed(path, declared, stored)
         stored = _measure(path, file, declared + max(header.skip, 0))
       elif header.kind == 'text':  # a digit and a space
         declared = 2 * math.prod(header.shape) - 1
@@ -114,7 +114,8 @@ def _locate(path, header):
   named = header.named
   if (
     pathlib.PurePath(named).name != named
-    or re.search(r'[\\/:%\0]', named)
+    or not named.isprintable()
+    or re.search(r'[\\/:%]', named)
     or named.split()[0] in ('LIST', '..')
   ):
     raise errors.UserError(

@@ -17,7 +17,9 @@ from cyclegan_jax import errors
 MAX_VOXELS = 2**29  # 512 x 512 x 2,048; float32 of them take 2 GiB
 MAX_DEFLATED = 2**28  # bytes of a DICOM file that is packed as a whole
 MAX_HEADER = 2**24  # bytes before the voxels
-MAX_RATIO = 1032  # bytes that deflate makes of one, at most
+_SMALL = 2**26  # bytes that may be packed as densely as it goes: masks are
+_DENSE = 100  # bytes packed into one; of scans, which are noisy, about 2
+_MOST = 1032  # bytes that deflate makes of one
 _SLACK = 2**20  # bytes that may follow the voxels, such as padding
 _CHUNK = 2**20
 
@@ -84,6 +86,36 @@ def check_stored(path: pathlib.Path, declared: int, stored: int):
     raise errors.UserError(
       f'{path} cannot be read: it declares {declared:,} bytes of voxels and '
       f'holds {max(stored, 0):,}; copy it again, or take it out'
+    )
+
+
+def check_packed(
+  path: pathlib.Path | str,
+  declared: int,
+  packed: int,
+  *,
+  deflated: bool = True,
+):
+  """Refuses a file that is packed as densely as no scan of its size is.
+
+  Small ones may be blank, and are let be as far as that packs.
+
+  Args:
+    path: to be named.
+    declared: bytes of voxels, by its header.
+    packed: bytes that there are, before they are unpacked.
+    deflated: whether by deflate; others pack what is blank without a bound.
+
+  Raises:
+    UserError: naming it.
+  """
+  most = _DENSE
+  if declared <= _SMALL:
+    most = _MOST if deflated else declared
+  if declared > packed * most:
+    raise errors.UserError(
+      f'{path} declares {declared:,} bytes of voxels and has {packed:,} to '
+      'unpack them from, which no scan is; copy it again, or take it out'
     )
 
 

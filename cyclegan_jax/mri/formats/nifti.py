@@ -121,8 +121,7 @@ def _check(path) -> Any:
     declared = math.prod(map(int, header.get_data_shape()))
     declared *= header.get_data_dtype().itemsize
     if packed:
-      most = path.stat().st_size * limits.MAX_RATIO
-      limits.check_stored(path, declared, most)
+      limits.check_packed(path, declared, path.stat().st_size)
       stored = file.tell() + limits.measure(path, file, offset + declared)
     else:
       stored = path.stat().st_size

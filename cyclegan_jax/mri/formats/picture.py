@@ -116,8 +116,9 @@ def _read_pages(path, image):
   for page in ImageSequence.Iterator(image):
     pixels += page.width * page.height
     limits.check_shape(path, (pixels,))
-    # A bit a pixel, packed as densely as can be: pages may share their data.
-    limits.check_stored(path, pixels // 8, size * limits.MAX_RATIO)
+    # A byte or a bit at least, and pages may share their data.
+    declared = pixels // (8 if page.mode == '1' else 1)
+    limits.check_packed(path, declared, size, deflated=False)
     pages.append(_read_page(page))
   return pages
 

@@ -130,7 +130,10 @@ def test_itk_takes_no_zeros_for_voxels_that_are_missing(
 
 @pytest.mark.parametrize(
   'named',
-  ['../y.raw', '/etc/passwd', 'LIST', 'x%d.raw 1 2 1', '..', 'a/../x.raw', '.'],
+  [
+    *('../y.raw', '/etc/passwd', 'LIST', 'x%d.raw 1 2 1', '..', '.'),
+    *('a/../x.raw', 'C:\\x.raw', '\x1b[31m'),
+  ],
 )
 @pytest.mark.parametrize('suffix', ['nrrd', 'mha', 'nhdr', 'mhd'])
 def test_a_header_leads_to_no_other_folder(tmp_path, named, suffix):
@@ -322,3 +325,37 @@ def test_text_of_a_file_does_not_reach_the_terminal_as_it_is(tmp_path):
   with pytest.raises(errors.UserError, match='holds no image') as caught:
     scans.find_scans(tmp_path)
   assert str(caught.value).isprintable()
+
+
+def test_zeros_packed_into_nothing_are_no_scan(tmp_path):
+  """Not even where the header says how many they are."""
+  content = bytearray(nib.Nifti1Image(_VOXELS, np.eye(4)).to_bytes()[:352])
+  struct.pack_into('<4h', content, 40, 3, 512, 512, 512)
+  packed = gzip.compress(content) + gzip.compress(bytes(2**20)) * 256
+  (tmp_path / 'x.nii.gz').write_bytes(packed)
+  refuse(tmp_path, 'declares 268,435,456 bytes of voxels and has 26')
+
+
+def test_masks_are_packed_densely(tmp_path):
+  voxels = np.zeros((200, 200, 200), np.uint8)
+  voxels[50:60] = 1
+  for number, suffix in enumerate(('nii.gz', 'nrrd', 'mha')):
+    folder = tmp_path / str(number)
+    folder.mkdir()
+    path = folder / f'x.{suffix}'
+    sitk.WriteImage(sitk.GetImageFromArray(voxels.T), str(path), True)
+    assert path.stat().st_size < voxels.size / 150
+    np.testing.assert_array_equal(read(folder).voxels, voxels)
+
+
+def test_blank_pictures_are_read_however_they_are_packed(tmp_path):
+  blank = Image.new('L', (3000, 3000))
+  for name, options in (
+    ('x.png', {}),
+    ('x.tif', dict(compression='tiff_lzw')),
+    ('x.jpg', dict(progressive=True)),
+  ):
+    folder = tmp_path / name
+    folder.mkdir()
+    blank.save(folder / name, **options)
+    assert not read(folder).voxels.any()
