@@ -13,6 +13,7 @@ from pydicom import pixels as pixels_lib
 import pydicom.uid
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri.formats import gdcm_process
 from cyclegan_jax.mri.formats import limits
 
 PIXEL_TAGS = ('PixelData', 'FloatPixelData', 'DoubleFloatPixelData')
@@ -79,7 +80,7 @@ def decode(dataset: pydicom.FileDataset, path: pathlib.Path) -> np.ndarray:
     limits.check_packed(path, declared, len(packed), deflated=False)
     for frame in encaps.generate_frames(packed, number_of_frames=frames):
       _check_frame(path, frame, (rows, columns))
-    # GDCM, which alone reads lossless JPEG, ends the process otherwise.
+    # GDCM, which alone reads lossless JPEG, takes any and crashes.
     if syntax in pydicom.uid.JPEGTransferSyntaxes:
       bits = dataset.BitsAllocated, dataset.BitsStored
       if bits[0] not in (8, 16) or not 1 <= bits[1] <= bits[0]:
@@ -90,6 +91,8 @@ def decode(dataset: pydicom.FileDataset, path: pathlib.Path) -> np.ndarray:
   decoder = pixels_lib.get_decoder(syntax)
   # A broken file can make GDCM end the process, so any other is preferred.
   others = [name for name in decoder.available_plugins if name != 'gdcm']
+  if decoder.available_plugins and not others:
+    return gdcm_process.decode(path)
   # Unlike the property of this name, the function leaves nothing in the header.
   return pixels_lib.pixel_array(
     dataset, decoding_plugin=others[0] if others else ''
