@@ -1,5 +1,6 @@
 """Whose a scan is stays where it was: in the scan, unless it is asked for."""
 
+from concurrent import futures
 import gzip
 import json
 
@@ -178,6 +179,12 @@ def test_the_key_is_made_once_and_for_its_owner(tmp_path):
     identity.open_pseudonyms(tmp_path)
   with pytest.raises(errors.UserError, match='key in .*, which cannot be used'):
     identity.open_pseudonyms(tmp_path / 'nowhere')
+
+
+def test_processes_that_start_together_take_one_key(tmp_path):
+  with futures.ThreadPoolExecutor(8) as pool:
+    found = pool.map(identity.open_pseudonyms, [tmp_path] * 32)
+    assert len(set(found)) == 1
 
 
 def test_pseudonyms_tell_nothing_and_stay_apart():
