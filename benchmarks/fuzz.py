@@ -9,7 +9,7 @@ them as the product does, for at most 5 s and 1 GiB each. The table says what
 became of them; whatever is written in capitals is a bug:
 
   valid, refused   a scan, or a `UserError` of one line that names the file
-  silent           a checkpoint with wrong numbers, restored without a word
+  silent           a checkpoint with wrong numbers, restored without a word: bad
   CRASH, HANG      the process has ended, or has not
   MEMORY           more than 1 GiB
   UNNAMED          another exception, or a message that does not name the file

@@ -18,21 +18,18 @@ _META = {
 
 def make_trees() -> dict:
   """What is saved: one network with two arrays."""
-  import jax.numpy as jnp
-
   numbers = np.random.default_rng(1).normal(size=(3, 3, 2, 4))
-  kernel = jnp.asarray(numbers, jnp.float32)
-  params = {'conv': {'kernel': kernel, 'bias': jnp.arange(4.0)}}
-  return {'gen_ab': {'params': params, 'step': _STEP}}
+  bias = np.arange(4, dtype=np.float32)
+  params = {'conv': {'kernel': numbers.astype(np.float32), 'bias': bias}}
+  return {'gen_ab': {'params': params, 'step': np.int32(_STEP)}}
 
 
 def write(workdir: pathlib.Path):
   """Saves one checkpoint in a workdir."""
   from cyclegan_jax.runtime import checkpoint
 
-  with checkpoint.open_checkpoints(workdir, 'newest', keep=1) as manager:
-    checkpoint.save(manager, _STEP, make_trees(), None, _META)
-    manager.wait_until_finished()
+  path = workdir / checkpoint.KINDS['newest'] / str(_STEP)
+  checkpoint.write(path, make_trees(), _META)
 
 
 def read(workdir: pathlib.Path) -> bool:
@@ -49,13 +46,12 @@ def read(workdir: pathlib.Path) -> bool:
   from cyclegan_jax.runtime import checkpoint
 
   trees = make_trees()
-  with checkpoint.open_checkpoints(workdir, 'newest', keep=1) as manager:
-    same = checkpoint.restore_meta(manager) == _META
-    found = [(checkpoint.restore(manager, trees, None), trees)]
   path = checkpoint.find(workdir)
-  same &= checkpoint.read_meta(path) == _META
+  meta = checkpoint.read_meta(path)
+  same = {name: meta[name] for name in _META} == _META
+  found = [(checkpoint.read_trees(path, trees), trees)]
   like = trees['gen_ab']['params']
-  found.append((checkpoint.restore_params(path, ('ema', 'gen_ab'), like), like))
+  found.append((checkpoint.read_params(path, ('ema', 'gen_ab'), like), like))
   return same and all(
     bool(np.array_equal(one, other))
     for pair in found

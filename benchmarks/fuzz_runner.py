@@ -29,7 +29,7 @@ READERS = {  # what reads a case there, by kind
   'scans': 'benchmarks.fuzz_runner:read_scans',
   'checkpoints': 'benchmarks.fuzz_runner:read_checkpoint',
 }
-GOOD = ('valid', 'refused', 'silent')
+GOOD = ('valid', 'refused')
 OUTCOMES = (*GOOD, 'CRASH', 'HANG', 'MEMORY', 'UNNAMED', 'INVALID', 'ESCAPE')
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import hashlib
+import json
 import pathlib
 import threading
 from typing import Any
@@ -44,7 +45,7 @@ def write(path: pathlib.Path, trees: Mapping[str, Any], meta: dict):
   items: dict[str, Any] = {
     name: ocp.args.StandardSave(tree) for name, tree in trees.items()
   }
-  meta = meta | {_DIGESTS: _digest(trees)}
+  meta = meta | {_DIGESTS: _digest(trees) | {'meta': _digest_json(meta)}}
   options = ocp.CompositeOptions(multiprocessing_options=_ALONE)
   with (
     _ONE_AT_A_TIME,
@@ -90,7 +91,12 @@ def read_meta(path: pathlib.Path) -> dict:
       multiprocessing_options=_ALONE,
     ) as checkpointer,
   ):
-    return checkpointer.restore(path / 'meta')
+    meta = checkpointer.restore(path / 'meta')
+    digests = meta.get(_DIGESTS)  # none of an older version
+    rest = {name: x for name, x in meta.items() if name != _DIGESTS}
+    if digests and digests['meta'] != _digest_json(rest):
+      raise ValueError('meta is not what was written')
+    return meta
 
 
 def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +110,6 @@ def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     UserError: if it is damaged or holds others.
   """
-  # Its digests first: of an older version it has none.
   digests = read_meta(path).get(_DIGESTS)
   handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_ALONE)
   with (
@@ -155,6 +160,11 @@ def _digest(trees):
     name = jax.tree_util.keystr(place, simple=True, separator='/')
     digests[name] = content.hexdigest()[:32]
   return digests
+
+
+def _digest_json(content):
+  text = json.dumps(content, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _describe(leaf):
