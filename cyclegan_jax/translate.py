@@ -10,19 +10,16 @@ import numpy as np
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax import preview as preview_lib
 from cyclegan_jax import restore
 from cyclegan_jax.inference import cohort
 from cyclegan_jax.inference import plan as plan_lib
 from cyclegan_jax.inference import records
 from cyclegan_jax.inference import shares
 from cyclegan_jax.inference import translation
-from cyclegan_jax.mri import head
 from cyclegan_jax.mri import identity
-from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
-from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
-from cyclegan_jax.reporting import pictures
 from cyclegan_jax.runtime import checkpoint as checkpoint_lib
 
 # A result that loses more of its voxels, or has fewer levels, is none.
@@ -70,13 +67,10 @@ def translate(
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
-  share = shares.choose(shard, os.environ)
-  listed, pseudonyms = scans.find_scans(source), None
-  if deidentify:
-    pseudonyms = identity.open_pseudonyms(workdir)
-    listed = pseudonyms.rename(listed)
-  jobs = plan_lib.plan_jobs(listed, source, target)
+  pseudonyms = identity.open_pseudonyms(workdir) if deidentify else None
+  jobs = _plan(source, target, pseudonyms)
   alone = len(jobs) == 1
+  share = shares.choose(shard, os.environ)
   if alone and shard is None:
     share = shares.WHOLE  # a task that names one scan means it
   # All jobs are divided, not what is left of them: that changes all the time.
@@ -90,9 +84,6 @@ def translate(
   model = restore.load_translators(
     checkpoint_lib.find(workdir, checkpoint), [direction]
   )[direction]
-  settings = _choose_planes(model.settings[0], planes)
-  if volume >= 0:
-    settings = settings._replace(index=volume)
   if share.count > 1:
     advice = '; --shard=0/1 takes them all' if shard is None else ''
     console.say(f'{share}: {len(mine)} of {len(jobs)} scans{advice}')
@@ -100,7 +91,7 @@ def translate(
   translate_scan = functools.partial(
     _translate_scan,
     model=model,
-    settings=settings,
+    settings=_choose_slices(model.settings[0], planes, volume),
     voxel_type=voxel_type,
     batch_size=batch_size,
     overwrite=overwrite,
@@ -114,13 +105,24 @@ def translate(
     return
   # It names sources: not to lie beside what leaves out who they are of.
   place = pathlib.Path(workdir if deidentify else target)
-  failures = cohort.open_list(place, share)
+  _translate_all(todo, translate_scan, cohort.open_list(place, share))
+
+
+def _translate_all(todo, translate_scan, failures):
   failed = cohort.translate_all(todo, translate_scan, failures=failures)
   if failed:
     raise errors.Incomplete(
       f'{len(failed)} of {len(todo)} scans could not be translated, the others '
       f'are done; {failures} lists them; the first: {failed[0]}'
     )
+
+
+def _plan(source, target, pseudonyms):
+  """What to translate to where, under other names where they are to be."""
+  found = scans.find_scans(source)
+  if pseudonyms:
+    found = pseudonyms.rename(found)
+  return plan_lib.plan_jobs(found, source, target)
 
 
 def _tell(found, todo, model, workdir):
@@ -206,7 +208,7 @@ def _translate_scan(
   if not overwrite and records.look(job).taken:
     return False
   if preview:
-    picture = draw_preview(volume, scaling, fake, target, model.domains)
+    picture = preview_lib.draw(volume, scaling, fake, target, model.domains)
     with files.replace_file(job.preview) as partial:
       picture.save(partial, format='PNG')
   dispatch.write_scan(
@@ -251,55 +253,9 @@ def _convert(voxels, kind, scan, *, levels):
   return clipped.astype(kind)
 
 
-def draw_preview(volume, scaling, fake, target, domains):
-  """Three planes through the middle of the head, the translation below.
-
-  Args:
-    volume: the source.
-    scaling: of its intensities.
-    fake: its translation.
-    target: of the translation's intensities.
-    domains: names of the two contrasts.
-  """
-  rows = []
-  center = None
-  for each, knots in ((volume, scaling), (fake, target)):
-    unit = intensity.to_unit(each.voxels, knots)
-    if center is None:
-      images = volume_lib.to_plane(unit, each.affine, 'axial')
-      mask = volume_lib.from_plane(
-        head.find_heads((images + 1) / 2), each.affine, 'axial'
-      )
-      center = [
-        int(np.flatnonzero(mask.any(axis=others)).mean())
-        if mask.any()
-        else mask.shape[axis] // 2
-        for axis, others in enumerate(((1, 2), (0, 2), (0, 1)))
-      ]
-    rows.append(_cut(unit, each.affine, center))
-  labels = (f'{domains[0]}\nsource', f'{domains[1]}\nsynthetic')
-  return pictures.draw_planes(
-    list(zip(labels, rows, strict=True)),
-    caption=f'{domains[0]} to {domains[1]}',
-    pixel_sizes=tuple(
-      volume_lib.plane_spacing(volume.affine, plane)[1:]
-      for plane in volume_lib.PLANES
-    ),
-  )
-
-
-def _cut(unit, affine, center):
-  """The planes through a voxel, [H, W] in [0, 1]."""
-  marked = np.zeros(unit.shape, bool)
-  marked[tuple(center)] = True
-  cuts = []
-  for plane in volume_lib.PLANES:
-    at = np.argwhere(volume_lib.to_plane(marked, affine, plane))[0, 0]
-    cuts.append((volume_lib.to_plane(unit, affine, plane)[at] + 1) / 2)
-  return cuts
-
-
-def _choose_planes(settings, planes):
+def _choose_slices(settings, planes, volume):
+  if volume >= 0:
+    settings = settings._replace(index=volume)
   if not planes:
     return settings._replace(planes=settings.planes[:1])
   planes = list(dict.fromkeys(planes))

@@ -1,5 +1,6 @@
 """Four virtual devices, strict arrays, and programs compiled once, quickly."""
 
+import json
 import os
 
 # Before JAX starts its backend. Level 1 compiles a tiny network's state and
@@ -140,6 +141,20 @@ def trained(scan_folder, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('trained') / 'run'
   train.train(config, str(workdir))
   return workdir
+
+
+@pytest.fixture(scope='session')
+def change_meta():
+  """Changes what a checkpoint says, as versions without digests wrote it."""
+
+  def change(path, change):
+    stored = path / 'meta' / 'metadata'
+    content = json.loads(stored.read_text())
+    del content['digests']
+    change(content)
+    stored.write_text(json.dumps(content))
+
+  return change
 
 
 @pytest.fixture(scope='session')

@@ -227,15 +227,19 @@ def test_without_pairs_only_what_needs_no_truth_is_measured(
 
 
 def test_a_run_is_scored_where_its_caches_cannot_be(
-  workdir, tmp_path, monkeypatch
+  workdir, monkeypatch, change_meta
 ):
   monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR')
   (path,) = (workdir / 'checkpoints').iterdir()
-  for stored in (path / 'meta' / 'metadata', workdir / 'config.json'):
-    content = json.loads(stored.read_text())
+
+  def change(content):
     content['config']['compile_cache'] = '/proc/scratch'
     content['config']['data']['cache'] = '/proc/scratch'
-    stored.write_text(json.dumps(content))
+
+  change_meta(path, change)
+  content = json.loads((workdir / 'config.json').read_text())
+  change(content)
+  (workdir / 'config.json').write_text(json.dumps(content))
   assert evaluate.evaluate(workdir)['paired']
 
 

@@ -1,6 +1,5 @@
 """A run's generators, brought back from its checkpoint alone."""
 
-import json
 import shutil
 
 import jax
@@ -24,13 +23,6 @@ def path(trained, tmp_path):
 @pytest.fixture(scope='module')
 def images():
   return np.linspace(-1, 1, 32 * 32, dtype=np.float32).reshape(1, 32, 32, 1)
-
-
-def change_config(path, **changes):
-  stored = path / 'meta' / 'metadata'
-  content = json.loads(stored.read_text())
-  content['config'] |= changes
-  stored.write_text(json.dumps(content))
 
 
 def test_generators_are_the_networks_of_their_direction(path, images):
@@ -79,18 +71,17 @@ def test_devices_share_images_and_change_nothing(path, images, monkeypatch):
   np.testing.assert_array_equal(four.generate(many), np.concatenate(expected))
 
 
-def test_translation_is_exact_whatever_training_was(path, images):
+def test_translation_is_exact_whatever_training_was(path, images, change_meta):
   before = restore.load_translators(path)['ab'].generate(images)
-  change_config(path, compute_dtype='bfloat16')
+  change_meta(
+    path, lambda meta: meta['config'].update(compute_dtype='bfloat16')
+  )
   after = restore.load_translators(path)['ab'].generate(images)
   assert after.dtype == np.float32
   np.testing.assert_array_equal(after, before)
 
 
-def test_a_checkpoint_without_intensities_is_too_old(path):
-  stored = path / 'meta' / 'metadata'
-  content = json.loads(stored.read_text())
-  del content['intensities']
-  stored.write_text(json.dumps(content))
+def test_a_checkpoint_without_intensities_is_too_old(path, change_meta):
+  change_meta(path, lambda meta: meta.pop('intensities'))
   with pytest.raises(errors.UserError, match='checkpoints/4 was written by an'):
     restore.load_translators(path)

@@ -178,27 +178,29 @@ def test_the_best_checkpoint_is_the_least_distant(
   assert translator.step == best['step']
 
 
-def test_a_resumed_run_knows_its_best_checkpoint(config, tmp_path):
+def test_a_resumed_run_knows_its_best_checkpoint(config, tmp_path, change_meta):
   config.evaluate_every_steps = 1
   config.max_steps = 1
   train.train(config, tmp_path)
-  meta = checkpoint.read_meta(checkpoint.find(tmp_path, 'best'))
-  path = tmp_path / 'best' / '1' / 'meta' / 'metadata'
-  path.write_text(json.dumps(meta | {'distance': 0.0}))  # nothing is nearer
+  change_meta(  # nothing is nearer
+    tmp_path / 'best' / '1', lambda meta: meta.update(distance=0.0)
+  )
   config.max_steps = 3
   train.train(config, tmp_path)
   assert checkpoint.find(tmp_path, 'best').name == '1'
   assert checkpoint.find(tmp_path).name == '3'
 
 
-def test_the_best_of_a_killed_run_is_not_that_of_the_next(config, tmp_path):
+def test_the_best_of_a_killed_run_is_not_that_of_the_next(
+  config, tmp_path, change_meta
+):
   """Killed after an evaluation and before its first checkpoint."""
   config.evaluate_every_steps = 1
   config.max_steps = 2
   train.train(config, tmp_path)
-  path = checkpoint.find(tmp_path, 'best')
-  meta = checkpoint.read_meta(path)
-  (path / 'meta' / 'metadata').write_text(json.dumps(meta | {'distance': 0.0}))
+  change_meta(
+    checkpoint.find(tmp_path, 'best'), lambda meta: meta.update(distance=0.0)
+  )
   shutil.rmtree(tmp_path / 'checkpoints')
   config.seed = 1
   train.train(config, tmp_path)

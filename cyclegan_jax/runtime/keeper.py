@@ -110,14 +110,16 @@ class Keeper:
     return None
 
   def read_meta(self) -> dict | None:
-    """That of the newest checkpoint; None if there is none to be read."""
+    """Of the newest checkpoint; None if there is none that can be read."""
     steps = files.list_numbered(self._folder)
     if not steps:
       return None
     try:
       return checkpoint.read_meta(steps[-1])
-    except errors.UserError as error:
-      console.say(f'warning: {error}')
+    except errors.UserError:
+      console.say(
+        f'warning: checkpoint {steps[-1]} cannot be read and counts no more'
+      )
       self._damaged.add(steps[-1].name)
       return None
 
