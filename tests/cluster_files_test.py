@@ -86,9 +86,7 @@ def test_scripts_parse(path):
 
 
 def test_slurm_trains_with_flags_that_exist(run_script):
-  result, called = run_script(
-    'slurm.sh', '--config.seed=3', SLURM_JOB_ID='7'
-  )
+  result, called = run_script('slurm.sh', '--config.seed=3', SLURM_JOB_ID='7')
   assert result.returncode == 0
   ((srun, kill, python, script, *arguments),) = called  # and no requeue
   assert (srun, kill) == ('srun', '--kill-on-bad-exit=1')

@@ -177,6 +177,25 @@ def test_pools_fill_with_the_fakes(tracked, batch):
   assert not after.pool_b.images[2].any()
 
 
+@pytest.mark.parametrize('value', [jnp.nan, jnp.inf])
+def test_a_step_without_a_finite_loss_changes_its_count_alone(
+  tracked, batch, value
+):
+  state, step, _ = tracked
+  key = jax.random.key(0)
+  broken = batch | {'a': batch['a'].at[1, 3, 4].set(value)}
+  after, metrics = step(state, broken, key)
+  assert metrics['skipped'] == 1
+  assert not np.isfinite(metrics['generator_ab'])
+  for name in state_lib.NETWORKS:
+    assert getattr(after, name).step == 1
+    after = after.replace(**{name: getattr(after, name).replace(step=0)})
+    state = state.replace(**{name: getattr(state, name).replace(step=0)})
+  chex.assert_trees_all_equal(after, state)
+  _, metrics = step(after, batch, key)
+  assert metrics['skipped'] == 0
+
+
 def test_reconstruct_names_and_shapes(tracked, batch):
   state, _, _ = tracked
   images = jax.jit(steps.reconstruct)(state, batch)
