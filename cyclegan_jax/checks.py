@@ -45,7 +45,7 @@ RESUMABLE = (
 
 
 # Fields that may differ between the processes of a run: where things are.
-_LOCAL = (
+LOCAL = (
   'distributed',
   'compile_cache',
   'data.train_a',
@@ -108,7 +108,7 @@ def find_changes(stored: dict, config: dict) -> dict[str, tuple]:
 def shared_fields(config) -> dict:
   """What all processes of a run have to agree on, by dotted name."""
   fields = flatten(config.to_dict())
-  return {name: x for name, x in fields.items() if name not in _LOCAL}
+  return {name: x for name, x in fields.items() if name not in LOCAL}
 
 
 def check_inference(workdir: str, arguments: dict):

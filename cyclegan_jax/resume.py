@@ -10,7 +10,6 @@ from cyclegan_jax import checks
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import meta as meta_lib
-from cyclegan_jax import stored_config
 from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.data import sources
 from cyclegan_jax.gan import state as state_lib
@@ -77,7 +76,7 @@ def _tell_changes(saved, meta):
   told = [
     f'{name} {old} -> {new}'
     for name, (old, new) in changes.items()
-    if stored_config.HIDDEN not in (old, new)
+    if name not in checks.LOCAL and 'absent' not in (old, new)
   ]
   if told:
     console.say(f'note: from step {saved.step} on: {", ".join(told)}')

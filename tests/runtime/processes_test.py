@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -66,12 +67,16 @@ def started(environment, *commands):
 
 
 def test_two_processes_of_two_devices_equal_one_of_four(environment, tmp_path):
-  """Parameters, pools, averages and metrics, with dropout; both kinds."""
+  """Parameters, pools, averages and metrics, with dropout; both kinds.
+
+  And halfway each goes on with what the other has saved.
+  """
   assert jax.local_device_count() == 4
   place = f'localhost:{free_port()},2'
   commands = [
     (_WORKER, f'{place},{index}', str(tmp_path)) for index in range(2)
   ]
+  several.save(tmp_path / 'of-one', several.go('pmap', last=several.HALF)[0], 5)
   with started(environment(2), *commands) as running:
     expected = {kind: several.go(kind) for kind in ('pmap', 'shard_map')}
     for process in running:
@@ -80,14 +85,22 @@ def test_two_processes_of_two_devices_equal_one_of_four(environment, tmp_path):
   stored = [np.load(tmp_path / f'{index}.npz') for index in range(2)]
   for name in stored[0].files:
     np.testing.assert_array_equal(stored[0][name], stored[1][name])
+  expected['resumed'] = expected['pmap']
   for kind, wanted in expected.items():
     for index, leaf in enumerate(jax.tree.leaves(wanted)):
-      np.testing.assert_allclose(
-        stored[0][f'{kind}_{index:03}'], leaf, atol=2e-6, err_msg=str(index)
-      )
-      np.testing.assert_array_equal(
-        stored[0][f'{kind}_{index:03}'], stored[0][f'pmap_{index:03}']
-      )
+      found = stored[0][f'{kind}_{index:03}']
+      np.testing.assert_allclose(found, leaf, atol=2e-6, err_msg=str(index))
+  for name in stored[0].files:
+    if name.startswith('shard_map'):
+      same = stored[0][name.replace('shard_map', 'pmap')]
+      np.testing.assert_array_equal(stored[0][name], same)
+  state = several.restore(tmp_path / 'of-two')
+  resumed = several.go('pmap', state, first=several.HALF)
+  chex.assert_trees_all_close(
+    jax.tree.leaves(jax.device_get(resumed)),
+    jax.tree.leaves(jax.device_get(expected['pmap'])),
+    atol=2e-6,
+  )
 
 
 def test_who_loses_another_ends_at_once_with_a_line(environment):

@@ -3,6 +3,7 @@
 python tests/runtime/several.py HOST:PORT,COUNT,INDEX FOLDER
 """
 
+import contextlib
 import functools
 import pathlib
 import sys
@@ -17,9 +18,10 @@ from cyclegan_jax.gan import steps
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
 from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import keeper
 from cyclegan_jax.runtime import processes
 
-STEPS = 10
+STEPS, HALF = 10, 5
 _BATCH = 4
 
 
@@ -47,22 +49,57 @@ def step(state, batch, key, *, axis_name=None):
   )
 
 
-def go(kind):
-  """The state after ten steps, and the metrics of the last, on the host."""
-  state = devices.create_replicated(create)
-  key = devices.create_replicated(functools.partial(jax.random.key, 1))
-  rows = _BATCH // jax.process_count()
-  own = slice(rows * jax.process_index(), rows * (jax.process_index() + 1))
+@functools.cache
+def compile_for(kind):
+  batch = dict.fromkeys('ab', np.zeros((rows(), 16, 16, 1), np.float32))
+  compiled = devices.compile_step(step, fresh(), batch, key(), kind=kind)
+  processes.meet(f'compiled {kind}')
+  return compiled
+
+
+def fresh():
+  return devices.create_replicated(create)
+
+
+@functools.cache
+def key():
+  return devices.create_replicated(functools.partial(jax.random.key, 1))
+
+
+def rows():
+  return _BATCH // jax.process_count()
+
+
+def go(kind, state=None, *, first=0, last=STEPS):
+  """The state after some steps, of a fresh one or as given, and its metrics."""
+  state = fresh() if state is None else state
+  own = slice(rows() * jax.process_index(), rows() * (jax.process_index() + 1))
   rng = np.random.default_rng(0)
-  compiled = metrics = None
-  for _ in range(STEPS):
+  metrics = None
+  for number in range(last):
     a, b = rng.uniform(-1, 1, (2, _BATCH, 16, 16, 1)).astype(np.float32)
-    batch = {'a': a[own], 'b': b[own]}
-    if compiled is None:
-      compiled = devices.compile_step(step, state, batch, key, kind=kind)
-      processes.meet(f'compiled {kind}')
-    state, metrics = compiled(state, devices.shard(batch), key)
-  return jax.device_get((state, metrics))
+    batch = devices.shard({'a': a[own], 'b': b[own]})
+    if number >= first:
+      state, metrics = compile_for(kind)(state, batch, key())
+  return state, metrics
+
+
+def save(workdir, state, number):
+  """As a run does: in the first process."""
+  if processes.is_first():
+    with contextlib.closing(keeper.Keeper(workdir, 'newest', keep=1)) as kept:
+      kept.save(number, state.trees(), {'step': number})
+    assert not kept.trouble
+
+
+def restore(workdir):
+  """As a run does: the first process reads, the others get it."""
+  state = fresh()
+  trees = jax.tree.map(np.asarray, state.trees())
+  if processes.is_first():
+    with contextlib.closing(keeper.Keeper(workdir, 'newest', keep=1)) as kept:
+      _, trees = kept.resume(trees)
+  return state.with_trees(devices.replicate(processes.tell_all(trees)))
 
 
 def talk():
@@ -99,7 +136,13 @@ def main(spec, folder):
     )
     assert found == (1 if processes.is_first() else True)
     talk()
-    made = {kind: jax.tree.leaves(go(kind)) for kind in devices.KINDS}
+    made = {kind: go(kind) for kind in devices.KINDS}
+    # What one process of four devices has saved, and what it will go on with.
+    made['resumed'] = go('pmap', restore(place / 'of-one'), first=HALF)
+    save(place / 'of-two', go('pmap', last=HALF)[0], HALF)
+    made = jax.device_get(
+      {kind: jax.tree.leaves(x) for kind, x in made.items()}
+    )
     np.savez(
       place / f'{jax.process_index()}.npz',
       **{f'{k}_{i:03}': x for k in made for i, x in enumerate(made[k])},
