@@ -39,6 +39,7 @@ class Files:
     self._workdir = workdir
     self._told = False
     self._flushed = 0.0
+    self._waiting = b''  # lines, or the rest of one, for which there is no room
     self._lines = rewind.open_lines(workdir / 'metrics.jsonl', start)
     rewind.forget_samples(workdir, start)
     folder = workdir / 'tensorboard'
@@ -56,9 +57,8 @@ class Files:
     Args:
       line: 'step', 'kind' and what else there is.
     """
-    with self._tolerating():
-      self._lines.write(json.dumps(line) + '\n')
-      self._lines.flush()
+    self._waiting += json.dumps(line).encode() + b'\n'
+    self._write_waiting()
     values = [
       summary.scalar(f'{line["kind"]}/{name}', value).value[0]
       for name, value in line.items()
@@ -77,9 +77,16 @@ class Files:
       self._add(step, summary=shown)
 
   def close(self):
+    self._write_waiting()
     for file in (self._lines, self._events):
       with self._tolerating():
         file.close()
+
+  def _write_waiting(self):
+    # Not in the buffer of a file: a full one drops what it is given.
+    with self._tolerating():
+      while self._waiting:
+        self._waiting = self._waiting[self._lines.write(self._waiting) :]
 
   def _add(self, step, **content):
     now = time.time()

@@ -12,7 +12,8 @@ def open_lines(path: pathlib.Path, start: int):
   """Opens metrics.jsonl to go on after step `start`.
 
   Lines of steps that a kill has undone are dropped, as are those written only
-  because the run ended where it now goes on.
+  because the run ended where it now goes on. What is written to the file goes
+  to the disk at once, all of it or as much as there is room for.
   """
   kept = []
   if path.exists() and start:
@@ -25,7 +26,7 @@ def open_lines(path: pathlib.Path, start: int):
         kept.append(text + '\n')
   with files.replace_file(path) as partial:
     partial.write_text(''.join(kept))
-  return path.open('a')
+  return path.open('ab', buffering=0)
 
 
 def forget_samples(workdir: pathlib.Path, start: int):

@@ -44,21 +44,19 @@ def test_lines_and_pictures_are_in_the_files_and_for_tensorboard(tmp_path):
 
 
 class FullDisk:
-  """A file that fails until there is room, as buffered files do."""
+  """A file with room for some bytes, as unbuffered files behave."""
 
-  def __init__(self, file):
-    self.file, self.full = file, True
+  def __init__(self, file, room):
+    self.file, self.room = file, room
 
-  def write(self, text):
-    return self.file.write(text)
-
-  def flush(self):
-    if self.full:
+  def write(self, content):
+    part = content[: self.room]
+    if not part:
       raise OSError(errno.ENOSPC, 'No space left on device')
-    self.file.flush()
+    self.room -= len(part)
+    return self.file.write(part)
 
   def close(self):
-    self.flush()
     self.file.close()
 
 
@@ -66,17 +64,30 @@ def test_a_full_disk_is_told_once_and_ends_nothing(
   tmp_path, capsys, monkeypatch
 ):
   files = outlet.Files(tmp_path, 0)
-  disk = FullDisk(files._lines)
+  disk = FullDisk(files._lines, room=100)
   monkeypatch.setattr(files, '_lines', disk)
-  for step in (1, 2):
+  steps = list(range(1, 1000))  # more than any buffer holds
+  for step in steps[:-1]:
     files.write({'step': step, 'epoch': 1, 'kind': 'step'})
   said = capsys.readouterr().out
   assert said.count('cannot be written: No space left on device') == 1
-  disk.full = False
-  files.write({'step': 3, 'epoch': 1, 'kind': 'step'})
+  disk.room = 1 << 20
+  files.write({'step': steps[-1], 'epoch': 1, 'kind': 'step'})
   files.close()
   lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
-  assert [json.loads(line)['step'] for line in lines] == [1, 2, 3]
+  assert [json.loads(line)['step'] for line in lines] == steps
+
+
+def test_lines_that_wait_are_written_when_the_log_is_closed(
+  tmp_path, monkeypatch
+):
+  files = outlet.Files(tmp_path, 0)
+  disk = FullDisk(files._lines, room=0)
+  monkeypatch.setattr(files, '_lines', disk)
+  files.write({'step': 1, 'epoch': 1, 'kind': 'step'})
+  disk.room = 1 << 20
+  files.close()
+  assert json.loads((tmp_path / 'metrics.jsonl').read_text())['step'] == 1
 
 
 @pytest.mark.parametrize('start', [0, 7])

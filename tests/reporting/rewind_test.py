@@ -19,7 +19,7 @@ def test_lines_that_a_kill_has_undone_are_dropped(tmp_path):
   with path.open('a') as file:
     file.write('{"step": 1, "epo')  # killed within a line
   with rewind.open_lines(path, 3) as file:
-    file.write('{"step": 4, "new": true}\n')
+    file.write(b'{"step": 4, "new": true}\n')
   assert read_steps(path) == [1, 2, 3, 4]
   assert path.read_text().splitlines()[-1] == '{"step": 4, "new": true}'
 
