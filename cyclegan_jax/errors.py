@@ -18,7 +18,7 @@ class PeerLost(Exception):
 
 
 class Unsaved(Exception):
-  """The run is done, but its last checkpoint could not be saved."""
+  """The run has come to its end, or to a stop, and could not save it."""
 
 
 class Incomplete(Exception):

@@ -249,6 +249,21 @@ def save(
     keeper_of_kind.save(step, state.trees(), meta.to_json())
 
 
+def settle(run: Run):
+  """Waits in all processes until the newest checkpoint is written.
+
+  Raises:
+    errors.Unsaved: if it could not be.
+  """
+  if run.newest:
+    run.newest.settle()
+  processes.meet('saved')  # for as long as it takes: see there
+  trouble = processes.tell_facts(run.newest and run.newest.trouble)
+  if trouble:
+    advice = 'the same command goes on from the checkpoint before it'
+    raise errors.Unsaved(f'{trouble}; make room, and {advice}')
+
+
 @contextlib.contextmanager
 def explain_memory():
   """Within, a device that runs out of memory is a mistake with a way out."""

@@ -67,11 +67,7 @@ def _train(config, workdir):
     stopped = stack.enter_context(processes.listen('after this step'))
     stack.enter_context(run_lib.explain_memory())
     state = _go_through_steps(config, run, train_step, key, logbook, stopped)
-  if run.newest and run.newest.trouble:
-    raise errors.Unsaved(
-      f'{run.newest.trouble}; make room, and the same command goes on from the '
-      'checkpoint before it'
-    )
+    run_lib.settle(run)
   console.say(
     f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
   )
@@ -121,6 +117,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
       run_lib.save(run, 'newest', state, step=done, sums=logbook.sums())
       logbook.pause()
     if stop:
+      run_lib.settle(run)
       raise errors.Interrupted(
         f'interrupted: step {done} is saved, the same command resumes there'
       )

@@ -1,5 +1,7 @@
 """Whole runs in this process, on four devices: resuming is bit-exact."""
 
+import contextlib
+import errno
 import importlib
 import json
 import pathlib
@@ -18,6 +20,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax import train
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import processes
 
 _CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 _STEPS = 7  # epochs are of 2 steps: 7 slices, 4 a step
@@ -217,6 +220,27 @@ def test_an_evaluation_at_the_end_alone_chooses_no_best(config, tmp_path):
   lines = [x for x in read_lines(tmp_path) if x['kind'] == 'evaluation']
   assert [line['step'] for line in lines] == [2, 3]
   assert checkpoint.find(tmp_path).name == '3'
+
+
+@pytest.mark.parametrize('stop', [3, None])
+def test_what_cannot_be_saved_is_not_said_to_be(
+  config, tmp_path, monkeypatch, stop
+):
+  """Neither where a run is asked to stop nor at its end."""
+
+  @contextlib.contextmanager
+  def listen(when):
+    del when
+    yield lambda step: step == stop
+
+  def find_no_room(*args):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(processes, 'listen', listen)
+  monkeypatch.setattr(checkpoint, 'write', find_no_room)
+  with pytest.raises(errors.Unsaved, match=f'step {stop or _STEPS} could not'):
+    train.train(config, tmp_path)
+  assert read_lines(tmp_path)
 
 
 def test_a_finished_run_has_nothing_left_to_do(uninterrupted, config, capsys):
