@@ -137,7 +137,7 @@ class Keeper:
   def _write(self, step, host, meta):
     path = self._folder / str(step)
     if path.exists():  # damaged, or training would not come by again
-      path.rename(path.with_name(f'{step}.damaged'))
+      path.rename(_free_name(path))
       self._damaged.discard(path.name)
     checkpoint.write(path, host, meta)
     whole = [
@@ -157,6 +157,13 @@ class Keeper:
       f'{_explain(error)}'
     )
     console.say(f'warning: {self.trouble}; those before it are as they were')
+
+
+def _free_name(path):
+  """Where a damaged checkpoint goes; others of its step may be there."""
+  names = ('.damaged', *(f'.damaged-{count}' for count in range(2, 1000)))
+  paths = (path.with_name(f'{path.name}{name}') for name in names)
+  return next(each for each in paths if not each.exists())
 
 
 def _delete(path):

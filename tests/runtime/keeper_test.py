@@ -121,6 +121,20 @@ def test_a_damaged_one_is_left_and_the_one_before_taken(tmp_path, capsys):
     assert kept.resume(make_trees())[0]['step'] == 7
 
 
+def test_a_step_that_is_damaged_again_and_again_is_saved_anew(tmp_path):
+  for content in (4, 5, 6):
+    save(tmp_path, 2)
+    with opened(tmp_path) as kept:
+      kept.resume(make_trees())
+      kept.save(4, make_trees(content), {'step': content})
+      kept.settle()
+      assert kept.trouble == ''
+      assert checkpoint.read_meta(checkpoint.find(tmp_path))['step'] == content
+    damage(tmp_path, 4)
+  names = ['2', '2.damaged', '2.damaged-2', '4', '4.damaged', '4.damaged-2']
+  assert list_steps(tmp_path) == names
+
+
 def test_where_none_can_be_read_nothing_is_started_anew(tmp_path):
   save(tmp_path, 2, 4)
   damage(tmp_path, 2)
