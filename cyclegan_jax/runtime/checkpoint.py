@@ -11,8 +11,10 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import sys
 import threading
 from typing import Any
+import warnings
 
 import jax
 import numpy as np
@@ -32,6 +34,29 @@ _DIGESTS = 'digests'
 _ALONE = ocp.options.MultiprocessingOptions(
   primary_host=0, active_processes={0}, barrier_sync_key_prefix='checkpoint'
 )
+
+
+@contextlib.contextmanager
+def failing_quietly():
+  """Within, a write that fails is told by its exception and by nothing else.
+
+  At the first array that finds no room Orbax closes its loop, which TensorStore
+  tells of each of the others all the same: a traceback apiece, from threads of
+  its own. And it complains of coroutines that it never came to.
+  """
+  tell = sys.unraisablehook
+
+  def tell_others(unraisable):
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      tell(unraisable)
+
+  sys.unraisablehook = tell_others
+  try:
+    with warnings.catch_warnings():
+      warnings.filterwarnings('ignore', 'coroutine .* was never awaited')
+      yield
+  finally:
+    sys.unraisablehook = tell
 
 
 def write(path: pathlib.Path, trees: Mapping[str, Any], meta: dict):

@@ -7,6 +7,7 @@ read: both are told, and the one before counts.
 from collections.abc import Mapping
 from concurrent import futures
 import contextlib
+import gc
 import pathlib
 import shutil
 from typing import Any
@@ -40,6 +41,9 @@ class Keeper:
     self._damaged = set()  # names; left where they are
     self._writer = futures.ThreadPoolExecutor(1)
     self._writing = None  # (step, what will tell how it went)
+    self._failed = False
+    self._quiet = contextlib.ExitStack()
+    self._quiet.enter_context(checkpoint.failing_quietly())
     self.trouble = ''  # why the last checkpoint could not be saved
     for path in self._folder.glob(f'*{checkpoint.PARTIAL}*'):
       shutil.rmtree(path, ignore_errors=True)
@@ -133,6 +137,9 @@ class Keeper:
     """Waits for what is being written."""
     self.settle()
     self._writer.shutdown()
+    if self._failed:
+      gc.collect()  # what failed is complained of when it is collected
+    self._quiet.close()
 
   def _write(self, step, host, meta):
     path = self._folder / str(step)
@@ -149,6 +156,7 @@ class Keeper:
       _delete(path)
 
   def _fail(self, step, error):
+    self._failed = True
     # Room for the next attempt.
     for path in self._folder.glob(f'*{checkpoint.PARTIAL}*'):
       shutil.rmtree(path, ignore_errors=True)

@@ -1,5 +1,9 @@
 """A checkpoint: what goes in comes out, by name; what is broken is told."""
 
+import sys
+import types
+import warnings
+
 import chex
 import jax
 import numpy as np
@@ -147,3 +151,19 @@ def test_trees_of_other_networks_are_told(tmp_path):
   other['disc_a']['params']['kernel'] = np.zeros((5, 3), np.float32)
   with pytest.raises(errors.UserError, match='or of other networks'):
     checkpoint.read_trees(checkpoint.find(tmp_path), other)
+
+
+def test_what_orbax_does_not_come_to_is_not_complained_of(monkeypatch):
+  """Where a write fails; everything else that cannot be raised is told."""
+  told = []
+  monkeypatch.setattr(sys, 'unraisablehook', told.append)
+  late, other = (
+    types.SimpleNamespace(exc_value=RuntimeError(words))
+    for words in ('Event loop is closed', 'lost')
+  )
+  with checkpoint.failing_quietly():
+    sys.unraisablehook(late)
+    sys.unraisablehook(other)
+    warnings.warn("coroutine 'save' was never awaited", stacklevel=1)
+  sys.unraisablehook(late)
+  assert told == [other, late]
