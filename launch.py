@@ -18,6 +18,10 @@ import pathlib
 import signal
 import traceback
 
+if __name__ == '__main__':
+  # Until there is someone to tell it in a line, a Ctrl-C ends this silently.
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from absl import app
 from absl import flags
 from absl import logging
@@ -117,7 +121,8 @@ def main(argv):
     recipe = config_flags.get_config_filename(flags.FLAGS['config'])
     arguments['workdir'] = os.path.join('runs', pathlib.Path(recipe).stem)
   # A job that is ended by its scheduler leaves nothing half-written either.
-  signal.signal(signal.SIGTERM, signal.default_int_handler)
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.default_int_handler)
   try:
     mode.check(arguments)
     host.tune()

@@ -143,6 +143,25 @@ def test_a_stopped_run_resumes_with_the_same_command(
   assert last_step(tmp_path) == saved + 4
 
 
+def test_an_interrupt_before_the_first_line_is_silent(environment, tmp_path):
+  """While Python imports: there is nobody yet who could tell it in a line."""
+  package = tmp_path / 'absl'
+  package.mkdir()
+  (package / '__init__.py').write_text(
+    'import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n'
+  )
+  result = subprocess.run(
+    command(_SMOKE),
+    cwd=_ROOT,
+    env=environment(PYTHONPATH=str(tmp_path)),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == -signal.SIGINT
+  assert result.stdout == result.stderr == ''
+
+
 def test_a_stop_while_compiling_is_heard(environment, cache, tmp_path):
   process = subprocess.Popen(
     command(_SMOKE, f'--workdir={tmp_path}', '--config.num_epochs=500'),
