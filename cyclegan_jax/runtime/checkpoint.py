@@ -13,6 +13,7 @@ import json
 import pathlib
 import sys
 import threading
+import time
 from typing import Any
 import warnings
 
@@ -30,6 +31,7 @@ KINDS = {'newest': 'checkpoints', 'best': 'best'}
 _ONE_AT_A_TIME = threading.Lock()
 PARTIAL = '.orbax-checkpoint-tmp'  # in the name of what is being written
 _DIGESTS = 'digests'
+_LATE_SECONDS = 0.1  # in which the threads of what has failed come to an end
 # One process writes and reads; the others of a run wait for nobody there.
 _ALONE = ocp.options.MultiprocessingOptions(
   primary_host=0, active_processes={0}, barrier_sync_key_prefix='checkpoint'
@@ -38,16 +40,20 @@ _ALONE = ocp.options.MultiprocessingOptions(
 
 @contextlib.contextmanager
 def failing_quietly():
-  """Within, a write that fails is told by its exception and by nothing else.
+  """Within, what fails is told by its exception and by nothing else.
 
-  At the first array that finds no room Orbax closes its loop, which TensorStore
-  tells of each of the others all the same: a traceback apiece, from threads of
-  its own. And it complains of coroutines that it never came to.
+  At the first array that cannot be read or written Orbax closes its loop, which
+  TensorStore tells of each of the others all the same: a traceback apiece, from
+  threads of its own. And it complains of coroutines that it never came to.
   """
   tell = sys.unraisablehook
+  failed = False
 
   def tell_others(unraisable):
-    if str(unraisable.exc_value) != 'Event loop is closed':
+    nonlocal failed
+    if str(unraisable.exc_value) == 'Event loop is closed':
+      failed = True
+    else:
       tell(unraisable)
 
   sys.unraisablehook = tell_others
@@ -55,7 +61,12 @@ def failing_quietly():
     with warnings.catch_warnings():
       warnings.filterwarnings('ignore', 'coroutine .* was never awaited')
       yield
+  except Exception:
+    failed = True
+    raise
   finally:
+    if failed:
+      time.sleep(_LATE_SECONDS)
     sys.unraisablehook = tell
 
 
@@ -204,7 +215,8 @@ def _to_numpy(leaf):
 def _naming_damage(path):
   """What cannot be read inside is told as damage of this checkpoint."""
   try:
-    yield
+    with failing_quietly():
+      yield
   except MemoryError:
     raise
   except Exception as error:  # of many lines, and of any type
