@@ -47,6 +47,22 @@ def test_a_benchmark_uses_what_there_is(name):
       assert node.arg not in modules, f'the argument {node.arg} is hidden'
 
 
+def test_a_short_soak_finds_nothing(environment):
+  """A kill, a damaged checkpoint, a second start; then as without them."""
+  flags = ('--layouts=1', '--counts=flipped=1,double=1', '--steps=60')
+  result = subprocess.run(
+    [sys.executable, '-m', 'benchmarks.soak', *flags],
+    cwd=_ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 0, result.stdout + result.stderr
+  rows = dict(re.findall(r'^([a-z]+) +1 +(\d+)', result.stdout, re.MULTILINE))
+  assert rows['flipped'] == rows['double'] == '1', result.stdout
+
+
 def test_docs_name_benchmarks_that_exist():
   pages = [*_ROOT.glob('*.md'), *(_ROOT / 'docs').glob('*.md')]
   text = ''.join(page.read_text() for page in pages)
