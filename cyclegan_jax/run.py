@@ -62,7 +62,8 @@ class Run:
     plan: how long it goes on.
     data: what it learns from and is scored on.
     state: on all devices.
-    batches: iterator over {'a', 'b'}, each [B, H, W, 1]; goes on after `state`.
+    batches: iterator over {'a', 'b'}, each the rows [B / processes, H, W, 1] of
+      this process; goes on after `state`.
     meta: of the checkpoint that it stands at.
     newest: checkpoints to go on from; of the first process.
     best: those chosen without pairs; likewise.
