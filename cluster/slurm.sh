@@ -1,11 +1,13 @@
 #!/bin/bash
 # Trains on two nodes of eight GPUs, a process for each GPU.
 #
-#   sbatch cluster/slurm.sh [--config.FIELD=VALUE ...]
+#   sbatch cluster/slurm.sh --config.data.train_a=T1_DIR \
+#       --config.data.train_b=T2_DIR [--config.FIELD=VALUE ...]
 #
-# Start it in the checkout, with its environment in .venv. The same script on
-# one node, or on other numbers of GPUs, goes on with the same run: what must
-# match is that batch_size divides by the number of GPUs.
+# Start it in the checkout, with its environment in .venv. Without folders it
+# trains on simulated heads. The same script on one node (sbatch --nodes=1), or
+# on other numbers of GPUs, goes on with the same run: what must match is that
+# batch_size divides by the number of GPUs.
 #SBATCH --job-name=cyclegan
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=8

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Trains on all hosts of a TPU pod slice of Google Cloud.
 #
-#   TPU=my-slice ZONE=us-central2-b cluster/tpu_pod.sh [--config.FIELD=VALUE ...]
+#   TPU=my-slice ZONE=us-central2-b cluster/tpu_pod.sh \
+#       --config.data.train_a=T1_DIR --config.data.train_b=T2_DIR
 #
 # On every host: this checkout in ~/cyclegan with .venv (BUILD.md, TPU), and a
 # file system that all of them see, such as Filestore, in $SHARED. Which hosts
