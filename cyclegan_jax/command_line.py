@@ -14,13 +14,16 @@ from typing import NoReturn
 from absl import flags
 
 _ADVICE = 'recipes are in configs/'
-# Full, over a quota, broken, gone, read-only.
+# Full, over a quota, broken, gone, read-only, somebody else's.
 _DISK = (
   errno.ENOSPC,
   errno.EDQUOT,
   errno.EIO,
   errno.ESTALE,
   errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.ETIMEDOUT,
 )
 
 

@@ -14,7 +14,7 @@ class Interrupted(Exception):
 
 
 class PeerLost(Exception):
-  """Another process of the run has ended: this one cannot go on."""
+  """Another process has ended, or taken over: this one cannot go on."""
 
 
 class Unsaved(Exception):

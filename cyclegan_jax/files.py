@@ -34,7 +34,7 @@ def partial_folder(parent: pathlib.Path):
   """
   parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(
-    prefix=f'{_PARTIAL}{platform.node()}-{os.getpid()}-', dir=parent
+    prefix=f'{_PARTIAL}{_machine()}-{os.getpid()}-', dir=parent
   ) as folder:
     yield pathlib.Path(folder)
 
@@ -49,7 +49,7 @@ def sweep(parent: pathlib.Path):
 def _is_abandoned(path):
   owner = path.name.removeprefix(_PARTIAL).rpartition('-')[0]
   host, _, process = owner.rpartition('-')
-  if host == platform.node() and process.isdecimal() and os.name == 'posix':
+  if host == _machine() and process.isdecimal() and os.name == 'posix':
     try:
       os.kill(int(process), 0)  # asks whether it lives, no more
     except ProcessLookupError:
@@ -60,6 +60,18 @@ def _is_abandoned(path):
     return time.time() - path.stat().st_mtime > _ABANDONED
   except OSError:  # whoever owns it was faster
     return False
+
+
+def process_space() -> str:
+  """Tells containers of one machine apart: each counts its own processes."""
+  try:
+    return os.readlink('/proc/self/ns/pid').strip('pid:[]')
+  except OSError:  # not on Linux
+    return ''
+
+
+def _machine():
+  return f'{platform.node()}.{process_space()}'
 
 
 def write_json(path: pathlib.Path, content: Any):

@@ -39,7 +39,9 @@ def resume(
   Raises:
     UserError: for other slices, or if none of the checkpoints can be read.
   """
-  found = newest.resume(state.trees()) if newest else None
+  found = processes.first_alone(
+    lambda: newest and newest.resume(state.trees()), 'resume'
+  )
   known = processes.tell_facts(found and found[0])
   if known:
     saved = meta_lib.Meta.from_json(known, workdir)

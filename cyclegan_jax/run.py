@@ -14,7 +14,6 @@ import numpy as np
 
 from cyclegan_jax import build
 from cyclegan_jax import checks
-from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import meta as meta_lib
@@ -28,16 +27,9 @@ from cyclegan_jax.reporting import logbook as logbook_lib
 from cyclegan_jax.reporting import outlet
 from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import devices
-from cyclegan_jax.runtime import host
 from cyclegan_jax.runtime import keeper
 from cyclegan_jax.runtime import processes
 from cyclegan_jax.runtime import workdir_lock
-
-_LESS_MEMORY = (
-  'try --config.remat=True, a larger --config.accumulate_steps, '
-  '--config.compute_dtype=bfloat16 on an accelerator, or a smaller '
-  '--config.batch_size, --config.image_size or --config.generator.features'
-)
 
 
 class Plan(NamedTuple):
@@ -104,11 +96,9 @@ def open_run(
     UserError: for data or settings that cannot be used, or if another process
       is training in the workdir.
   """
-  first = processes.is_first()
-  if first:
-    if jax.process_count() > 1:  # alone it has been checked
-      checks.check_workdir(config, workdir)
-    take_workdir = stack.enter_context(workdir_lock.hold(workdir))
+  take_workdir = processes.first_alone(
+    functools.partial(_hold_workdir, config, workdir, stack), 'workdir'
+  )
   devices.check_batch_size(config.batch_size, config.accumulate_steps)
   build.keep_compiled(config)
   modules = build.networks(config)
@@ -135,15 +125,10 @@ def open_run(
     intensities=data.intensities(),
     patients=data.patients,
   )
-  newest = best = None
-  if first:
-    take_workdir()
-    newest, best = (
-      stack.enter_context(
-        contextlib.closing(keeper.Keeper(workdir, kind, keep=keep))
-      )
-      for kind, keep in (('newest', config.keep_checkpoints), ('best', 1))
-    )
+  newest, best = processes.first_alone(
+    functools.partial(_open_keepers, config, workdir, stack, take_workdir),
+    'checkpoints',
+  ) or (None, None)
   state, meta = resume.resume(newest, state, meta, data, workdir)
   least = np.inf
   if best:
@@ -167,6 +152,24 @@ def open_run(
     workdir=workdir,
   )
   return run
+
+
+def _hold_workdir(config, workdir, stack):
+  if jax.process_count() > 1:  # alone it has been checked
+    checks.check_workdir(config, workdir)
+  return stack.enter_context(workdir_lock.hold(workdir))
+
+
+def _open_keepers(config, workdir, stack, take_workdir):
+  still_ours = take_workdir()
+  return [
+    stack.enter_context(
+      contextlib.closing(
+        keeper.Keeper(workdir, kind, keep=keep, may_write=still_ours)
+      )
+    )
+    for kind, keep in (('newest', config.keep_checkpoints), ('best', 1))
+  ]
 
 
 def open_logbook(
@@ -210,27 +213,6 @@ def fit_start(
   return start_lib.put(state, maps)
 
 
-def compile_step(config: ml_collections.ConfigDict, run: Run, key):
-  """The step of a run, compiled for its devices; says what memory it takes.
-
-  Raises:
-    UserError: if the devices have too little.
-    errors.Interrupted: if a stop was asked for meanwhile.
-  """
-  # The compiler swallows a KeyboardInterrupt, or dies of it.
-  with processes.listen('once this is compiled') as stopped:
-    step = _compile(config, run.state, key)
-    # What devices do together for the first time waits 30 s for the last.
-    processes.meet('compiled')
-    stop = stopped(run.meta.step)
-  if stop:
-    raise errors.Interrupted(
-      f'interrupted before step {run.meta.step + 1}; the same command starts '
-      'there'
-    )
-  return step
-
-
 def save(
   run: Run, kind: str, state: state_lib.CycleGANState, *, step: int, **known
 ):
@@ -263,38 +245,3 @@ def settle(run: Run):
   if trouble:
     advice = 'the same command goes on from the checkpoint before it'
     raise errors.Unsaved(f'{trouble}; make room, and {advice}')
-
-
-@contextlib.contextmanager
-def explain_memory():
-  """Within, a device that runs out of memory is a mistake with a way out."""
-  try:
-    yield
-  except jax.errors.JaxRuntimeError as error:
-    if 'RESOURCE_EXHAUSTED' not in str(error):
-      raise
-    raise errors.UserError(
-      f'the device has too little memory for a step; {_LESS_MEMORY}'
-    ) from None
-
-
-def _compile(config, state, key):
-  rows = config.batch_size // jax.process_count()
-  shape = (rows, config.image_size, config.image_size, 1)
-  batch = {domain: np.zeros(shape, np.float32) for domain in 'ab'}
-  console.say('compiling; a later start with the same sizes is quicker')
-  with explain_memory():
-    compiled = devices.compile_step(
-      build.train_step(config), state, batch, key, kind=config.parallel
-    )
-  host.release()
-  needed, size = devices.memory_needed(compiled), devices.memory_of_device()
-  if needed is None:
-    return compiled
-  fits = not size or needed < size
-  console.say(
-    f'memory: a step takes {needed / 2**30:.1f} GiB'
-    + (f' of {size / 2**30:.1f} GiB' if size else '')
-    + ('' if fits else f'; it does not fit: {_LESS_MEMORY}')
-  )
-  return compiled

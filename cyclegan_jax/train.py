@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
+from cyclegan_jax import compilation
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import run as run_lib
@@ -60,12 +61,12 @@ def _train(config, workdir):
       run.state = run_lib.fit_start(config, run.data, run.state)
     # Not the key of the weights.
     key = devices.create_replicated(lambda: jax.random.key(config.seed + 1))
-    train_step = run_lib.compile_step(config, run, key)
+    train_step = compilation.compile_step(config, run.state, key)
     logbook = stack.enter_context(
       contextlib.closing(run_lib.open_logbook(config, run, workdir))
     )
     stopped = stack.enter_context(processes.listen('after this step'))
-    stack.enter_context(run_lib.explain_memory())
+    stack.enter_context(compilation.explain_memory())
     state = _go_through_steps(config, run, train_step, key, logbook, stopped)
     run_lib.settle(run)
   console.say(
@@ -112,7 +113,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
       logbook.evaluation(done, scores, final=not evaluation_due)
       if done > num_steps / 4:
         logbook.warn(monitor.find_troubles(scores, build.names(config)))
-    stop = stopped(done) and not last
+    stop = stopped() and not last
     if last or stop or is_due(done, config.checkpoint_every_steps):
       run_lib.save(run, 'newest', state, step=done, sums=logbook.sums())
       logbook.pause()

@@ -12,7 +12,10 @@ _ROOT = pathlib.Path(__file__).parent.parent
 _PACKAGE = _ROOT / 'cyclegan_jax'
 _MODULES = sorted(_PACKAGE.rglob('*.py'))
 # Who may be handed a config; everybody else gets values.
-_BORDER = ('build', 'checks', 'evaluate', 'restore', 'run', 'stored_config')
+_BORDER = (
+  *('build', 'checks', 'compilation', 'evaluate', 'restore', 'run'),
+  'stored_config',
+)
 
 
 def name_of(path):

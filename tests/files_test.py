@@ -40,7 +40,7 @@ def test_two_writers_do_not_meet(tmp_path):
 
 
 def test_only_what_the_dead_have_left_is_swept(tmp_path, dead):
-  host = platform.node()
+  host = f'{platform.node()}.{files.process_space()}'
   for name in (
     f'.partial-{host}-{dead}-abc',
     f'.partial-{host}-{os.getpid()}-abc',

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import importlib
+import itertools
 import json
 import pathlib
 import re
@@ -231,7 +232,8 @@ def test_what_cannot_be_saved_is_not_said_to_be(
   @contextlib.contextmanager
   def listen(when):
     del when
-    yield lambda step: step == stop
+    steps = itertools.count(1)
+    yield lambda: next(steps) == stop
 
   def find_no_room(*args):
     raise OSError(errno.ENOSPC, 'No space left on device')

@@ -1,7 +1,6 @@
 """Pseudonyms: what people, scans and UIDs are called where nobody is named."""
 
 from collections.abc import Sequence
-import contextlib
 import dataclasses
 import hashlib
 import hmac
@@ -69,8 +68,12 @@ def open_pseudonyms(workdir: str | os.PathLike) -> Pseudonyms:
         partial = pathlib.Path(own, KEY_FILE)
         partial.touch(mode=0o600)
         partial.write_bytes(os.urandom(_BYTES))
-        with contextlib.suppress(FileExistsError):
-          os.link(partial, path)  # of several processes the first one's, whole
+        try:  # of several processes the first one's, whole
+          os.link(partial, path)
+        except FileExistsError:
+          pass
+        except OSError:  # a disk without hard links
+          partial.rename(path)
     key = path.read_bytes()
   except OSError as error:
     raise errors.UserError(

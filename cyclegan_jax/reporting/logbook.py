@@ -193,7 +193,7 @@ class Logbook:
     seen = f'{trouble} at step {first}, which saw {self._name_slices(first)}'
     if self._sums['window']['skipped'] == 1:  # once a window
       console.say(f'warning: {seen}: the step is not applied')
-    if count == self._max_bad_steps:
+    if count >= self._max_bad_steps:
       raise FloatingPointError(
         f'{seen}, and no later step could be applied, {count} in all; look at '
         'these slices, or start again in another --workdir with a lower '

@@ -103,7 +103,7 @@ class Files:
       if not self._told:
         console.say(
           f'warning: the log in {self._workdir} cannot be written: '
-          f'{error.strerror}; training goes on'
+          f'{error.strerror or error}; training goes on'
         )
       self._told = True
 

@@ -1,4 +1,4 @@
-"""All of Orbax: one checkpoint, trees of arrays by name and what is no array.
+"""One checkpoint, by Orbax: trees of arrays by name, and what is no array.
 
 It is written to a temporary folder and renamed, so what has a number for a name
 is complete; and it holds a digest of every array, so what has changed on the
@@ -8,6 +8,7 @@ disk since is not taken for whole.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import errno
 import hashlib
 import json
 import pathlib
@@ -31,6 +32,8 @@ KINDS = {'newest': 'checkpoints', 'best': 'best'}
 _ONE_AT_A_TIME = threading.Lock()
 PARTIAL = '.orbax-checkpoint-tmp'  # in the name of what is being written
 _DIGESTS = 'digests'
+# It may be whole, and be read another time.
+_PASSING = (errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
 _LATE_SECONDS = 0.1  # in which the threads of what has failed come to an end
 # One process writes and reads; the others of a run wait for nobody there.
 _ALONE = ocp.options.MultiprocessingOptions(
@@ -220,6 +223,10 @@ def _naming_damage(path):
   except MemoryError:
     raise
   except Exception as error:  # of many lines, and of any type
+    if getattr(error, 'errno', None) in _PASSING:
+      raise
+    if 'PERMISSION_DENIED' in str(error):
+      raise PermissionError(errno.EACCES, 'Permission denied', path) from error
     older = [
       each.name
       for each in files.list_numbered(path.parent)

@@ -58,16 +58,7 @@ def find(
   found = _EXPLICIT.fullmatch(spec)
   if found:
     return _explicit(**found.groupdict())
-  if all(name in environment for name in _SLURM):
-    # An interactive shell has SLURM_NTASKS of the allocation and is alone.
-    tasks = environment.get('SLURM_STEP_NUM_TASKS', environment['SLURM_NTASKS'])
-    if int(tasks) == 1:
-      return None
-    return {
-      'cluster_detection_method': 'slurm',
-      'num_processes': int(tasks),
-      'local_device_ids': _devices_of_task(environment),
-    }
+  # First: the daemons of mpirun are tasks of SLURM, and what they start is not.
   if _OPEN_MPI in environment:
     if int(environment['OMPI_COMM_WORLD_SIZE']) == 1:
       return None
@@ -81,6 +72,16 @@ def find(
       'this version of Open MPI does not say where the first process is: name '
       "it, --config.distributed=HOST:PORT,COUNT,INDEX, or 'off'"
     )
+  if all(name in environment for name in _SLURM):
+    # An interactive shell has SLURM_NTASKS of the allocation and is alone.
+    tasks = environment.get('SLURM_STEP_NUM_TASKS', environment['SLURM_NTASKS'])
+    if int(tasks) == 1:
+      return None
+    return {
+      'cluster_detection_method': 'slurm',
+      'num_processes': int(tasks),
+      'local_device_ids': _devices_of_task(environment),
+    }
   hosts = next((environment[x] for x in _TPU_HOSTS if environment.get(x)), '')
   if hosts:
     return {} if ',' in hosts else None
@@ -129,7 +130,9 @@ def _devices_of_task(environment):
   count = len([each for each in visible.split(',') if each.strip()])
   if count == 1:
     return [0]
-  alone = environment.get('SLURM_NTASKS_PER_NODE') or environment.get(
-    'OMPI_COMM_WORLD_LOCAL_SIZE'
+  # '1' or '1(x4)'; SLURM_NTASKS_PER_NODE may be the allocation's.
+  tasks = environment.get('OMPI_COMM_WORLD_LOCAL_SIZE') or environment.get(
+    'SLURM_STEP_TASKS_PER_NODE', ''
   )
-  return list(range(count)) if count and alone == '1' else None
+  alone = re.fullmatch(r'1(\(x\d+\))?', tasks)
+  return list(range(count)) if count and alone else None

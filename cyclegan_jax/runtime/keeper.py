@@ -4,6 +4,7 @@ A disk that is full does not end a run, nor does a checkpoint that cannot be
 read: both are told, and the one before counts.
 """
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from concurrent import futures
 import contextlib
@@ -27,17 +28,26 @@ class Keeper:
   To be closed. One process has it at a time.
   """
 
-  def __init__(self, workdir: pathlib.Path, kind: str, *, keep: int):
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    kind: str,
+    *,
+    keep: int,
+    may_write: Callable[[], bool] = lambda: True,
+  ):
     """Opens the folder, and clears away what a kill has left half-done.
 
     Args:
       workdir: of the run.
       kind: one of `checkpoint.KINDS`.
       keep: how many to keep.
+      may_write: whether the folder is still this process's.
     """
     self._folder = (workdir / checkpoint.KINDS[kind]).absolute()
     self._folder.mkdir(parents=True, exist_ok=True)
     self._keep = keep
+    self._may_write = may_write
     self._damaged = set()  # names; left where they are
     self._writer = futures.ThreadPoolExecutor(1)
     self._writing = None  # (step, what will tell how it went)
@@ -56,8 +66,16 @@ class Keeper:
       trees: of arrays, by name, none empty; they may be donated once this
         returns.
       meta: anything JSON can hold, not to be changed any more.
+
+    Raises:
+      PeerLost: if another process has taken over.
     """
     self.settle()
+    if not self._may_write():
+      raise errors.PeerLost(
+        f'{self._folder} was taken over by another process while this one did '
+        'not answer for a minute; it writes nothing more there'
+      )
     try:
       # A copy: the devices go on with theirs, and on a CPU it is the same.
       host = jax.tree.map(np.array, dict(trees))

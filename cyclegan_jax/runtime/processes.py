@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -85,7 +86,11 @@ def join(spec: str) -> Iterator[None]:
   if not is_first():
     console.silence()
   with _naming_the_lost():
-    yield
+    try:
+      yield
+    except (errors.Interrupted, errors.Unsaved, FloatingPointError):
+      meet('stop')  # all have raised it; the first may have been saving
+      raise
     meet('end')
   jax.distributed.shutdown()
 
@@ -106,17 +111,41 @@ def meet(place: str):
     wait(key=f'cyclegan_{place}', timeout_ms=_LONGEST_WAIT_SECONDS * 1000)
 
 
+def first_alone(make: Callable[[], Any], place: str) -> Any:
+  """What `make` returns in the first process; None in the others.
+
+  Args:
+    make: called there; the others wait for it.
+    place: a name, once in a run.
+
+  Raises:
+    UserError: in all of them, if the first one finds a mistake.
+  """
+  if jax.process_count() == 1:
+    return make()
+  made = mistake = None
+  if is_first():
+    try:
+      made = make()
+    except errors.UserError as error:
+      mistake = str(error)
+  meet(place)
+  mistake = tell_facts(mistake)
+  if mistake:
+    raise errors.UserError(mistake)
+  return made
+
+
 def in_turn(make: Callable[[], Any], place: str) -> Any:
   """What `make` returns in each; the first makes it before the others.
 
   What it leaves in a cache is then there for them.
   """
-  if is_first():
+  made = first_alone(make, place)
+  if not is_first():
     made = make()
-    meet(place)
-    return made
-  meet(place)
-  return make()
+  meet(f'{place} in all')
+  return made
 
 
 def tell_all(tree: Any) -> Any:
@@ -166,21 +195,23 @@ def count_hosts() -> int:
 
 
 @contextlib.contextmanager
-def listen(when: str) -> Iterator[Callable[[int], bool]]:
+def listen(when: str) -> Iterator[Callable[[], bool]]:
   """Within, SIGINT and SIGTERM to any process ask all of them for a stop.
 
   Args:
     when: the stop is to be expected, for the person who asked.
 
   Yields:
-    A function of the steps done, to be called by all after every step: whether
-    to stop now.
+    A function to be called by all after every step: whether to stop now.
   """
   if jax.process_count() == 1:
     with signals.listen(when) as asked:
-      yield lambda step: asked()
+      yield asked
   else:
-    yield multihost_utils.reached_preemption_sync_point
+    # Counted from here: they agree on the next number after those that they
+    # have asked about, which before the first one is 1.
+    calls = itertools.count(1)
+    yield lambda: multihost_utils.reached_preemption_sync_point(next(calls))
 
 
 def _pass_on_interrupts():

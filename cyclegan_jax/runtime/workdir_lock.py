@@ -19,6 +19,7 @@ import time
 
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import files
 
 try:
   import fcntl
@@ -32,27 +33,28 @@ _BOOT = pathlib.Path('/proc/sys/kernel/random/boot_id')
 
 
 @contextlib.contextmanager
-def hold(workdir: pathlib.Path) -> Iterator[Callable[[], None]]:
+def hold(workdir: pathlib.Path) -> Iterator[Callable[[], Callable[[], bool]]]:
   """Within, no other process trains in a workdir.
 
   A folder that is there is taken at once; a new one is not to be left behind by
   a run that finds out first that it cannot start.
 
   Yields:
-    A function that makes a folder that is not there yet, and takes it.
+    A function that makes a folder that is not there yet, and takes it; it
+    returns another: whether the folder is still this process's.
 
   Raises:
     UserError: from either, if another process has it; nothing is touched then.
   """
   with contextlib.ExitStack() as stack:
-    taken = False
+    still_ours = None
 
     def take():
-      nonlocal taken
-      if not taken:
+      nonlocal still_ours
+      if still_ours is None:
         workdir.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(_hold(workdir))
-      taken = True
+        still_ours = stack.enter_context(_hold(workdir))
+      return still_ours
 
     if workdir.is_dir():
       take()
@@ -89,19 +91,21 @@ def _hold(workdir):
       )
     now = datetime.datetime.now().isoformat(' ', 'seconds')
     own = {'process': os.getpid(), 'host': platform.node(), 'since': now}
-    _write(file, json.dumps(own | {'boot': _boot()}))
-    ended = threading.Event()
+    own |= {'boot': _boot()}
+    _write(file, json.dumps(own))
+    ended, lost = threading.Event(), threading.Event()
     refresher = threading.Thread(
-      target=_refresh, args=(path, ended), daemon=True
+      target=_refresh, args=(path, own, ended, lost), daemon=True
     )
     refresher.start()
     try:
-      yield
+      yield lambda: not lost.is_set()
     finally:
       ended.set()
       refresher.join()
-      with contextlib.suppress(OSError):  # a disk that has gone
-        _write(file, '')
+      if not lost.is_set():
+        with contextlib.suppress(OSError):  # a disk that has gone
+          _write(file, '')
 
 
 def _lock(workdir, file):
@@ -168,8 +172,12 @@ def _is_alive(process):
   return True
 
 
-def _refresh(path, ended):
+def _refresh(path, own, ended, lost):
+  """Until `ended`, or until another process took over while this one slept."""
   while not ended.wait(REFRESH_SECONDS):
+    if _read(path) not in (own, None):
+      lost.set()
+      return
     with contextlib.suppress(OSError):  # a disk may come back
       os.utime(path)
 
@@ -193,7 +201,7 @@ def _read(path):
 def _boot():
   """Tells machines apart whose containers have the same name."""
   try:
-    return _BOOT.read_text().strip()
+    return f'{_BOOT.read_text().strip()} {files.process_space()}'
   except OSError:
     return ''
 

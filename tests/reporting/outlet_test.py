@@ -4,7 +4,6 @@ import errno
 import json
 
 from PIL import Image
-import pytest
 from tensorboardX.proto import event_pb2
 from tensorboardX.record_writer import masked_crc32c
 
@@ -88,11 +87,3 @@ def test_lines_that_wait_are_written_when_the_log_is_closed(
   disk.room = 1 << 20
   files.close()
   assert json.loads((tmp_path / 'metrics.jsonl').read_text())['step'] == 1
-
-
-@pytest.mark.parametrize('start', [0, 7])
-def test_nowhere_takes_everything(start):
-  nowhere = outlet.Nowhere()
-  nowhere.write({'step': start})
-  nowhere.draw(start, Image.new('L', (8, 4)))
-  nowhere.close()

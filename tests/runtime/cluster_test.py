@@ -54,7 +54,11 @@ def test_a_process_alone_stays_alone(environment):
     (_SLURM, _BY_SLURM),
     # Eight GPUs and one task on each host: that task has them all.
     (
-      _SLURM | {'CUDA_VISIBLE_DEVICES': '0,1,2', 'SLURM_NTASKS_PER_NODE': '1'},
+      _SLURM
+      | {
+        'CUDA_VISIBLE_DEVICES': '0,1,2',
+        'SLURM_STEP_TASKS_PER_NODE': '1(x4)',
+      },
       _BY_SLURM | {'local_device_ids': [0, 1, 2]},
     ),
     # A GPU for each task, and each sees its own only.
@@ -64,10 +68,17 @@ def test_a_process_alone_stays_alone(environment):
     ),
     # All tasks of a host see all of its GPUs: the one of its number, by JAX.
     (
-      _SLURM | {'CUDA_VISIBLE_DEVICES': '0,1', 'SLURM_NTASKS_PER_NODE': '2'},
+      _SLURM
+      | {
+        'CUDA_VISIBLE_DEVICES': '0,1',
+        'SLURM_STEP_TASKS_PER_NODE': '2(x2)',
+        'SLURM_NTASKS_PER_NODE': '1',
+      },
       _BY_SLURM,
     ),
     (_OPEN_MPI_4, _BY_OPEN_MPI),
+    # By a daemon that is the one task of its host.
+    (_OPEN_MPI_4 | _SLURM | {'SLURM_STEP_NUM_TASKS': '1'}, _BY_OPEN_MPI),
     (
       _OPEN_MPI_4
       | {'CUDA_VISIBLE_DEVICES': '0,1', 'OMPI_COMM_WORLD_LOCAL_SIZE': '1'},

@@ -179,3 +179,25 @@ def test_a_library_that_tells_a_page_is_cut_to_a_line(tmp_path, monkeypatch):
   assert save(tmp_path, 3).trouble.endswith(
     'checkpoints: No space left on device'
   )
+
+
+def test_nothing_is_written_where_another_has_taken_over(tmp_path):
+  kept = keeper.Keeper(tmp_path, 'newest', keep=2, may_write=lambda: False)
+  with (
+    contextlib.closing(kept),
+    pytest.raises(errors.PeerLost, match='taken over by another process'),
+  ):
+    kept.save(3, make_trees(3), {})
+  assert list_steps(tmp_path) == []
+
+
+def test_what_may_be_read_another_time_is_not_damaged(tmp_path, monkeypatch):
+  """A disk that is away for a while is no reason to go on from before."""
+  save(tmp_path, 2, 4)
+
+  def fail(*_):
+    raise OSError(errno.ESTALE, 'Stale file handle')
+
+  monkeypatch.setattr(checkpoint.ocp.Checkpointer, 'restore', fail)
+  with opened(tmp_path) as kept, pytest.raises(OSError, match='Stale file'):
+    kept.resume(make_trees())

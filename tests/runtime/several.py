@@ -5,7 +5,9 @@ python tests/runtime/several.py HOST:PORT,COUNT,INDEX FOLDER
 
 import contextlib
 import functools
+import os
 import pathlib
+import signal
 import sys
 
 import jax
@@ -119,11 +121,36 @@ def talk():
     assert 'data.train_b is not the same in process 0 and in' in str(error)
   else:
     raise AssertionError('different data went unnoticed')
+  try:
+    processes.first_alone(lambda: errors_of('the first'), 'mistake')
+  except errors.UserError as error:
+    assert str(error) == 'of the first'
+  else:
+    raise AssertionError('its mistake is not told to all')
+  assert processes.first_alone(lambda: 7, 'good') == (7 if index == 0 else None)
   assert processes.count_hosts() == 1
   count = jax.process_count()
   described = f'{jax.device_count()} x cpu in {count} processes'
   assert devices.describe_devices(1) == described
   assert devices.describe_devices(2).endswith(' x cpu on 2 hosts')
+
+
+def errors_of(whom):
+  raise errors.UserError(f'of {whom}')
+
+
+def stop():
+  """The last is asked; all agree, however many steps they have made."""
+  if jax.process_index() == jax.process_count() - 1:
+    os.kill(os.getpid(), signal.SIGTERM)
+  with processes.listen('soon') as stopped:
+    for made in range(10**5):
+      processes.tell_all(np.int32(made))  # as a step, together
+      if stopped():
+        break
+    else:
+      raise AssertionError('nobody stopped')
+  processes.check_same({'the step of the stop': made})
 
 
 def main(spec, folder):
@@ -143,6 +170,7 @@ def main(spec, folder):
     made = jax.device_get(
       {kind: jax.tree.leaves(x) for kind, x in made.items()}
     )
+    stop()
     np.savez(
       place / f'{jax.process_index()}.npz',
       **{f'{k}_{i:03}': x for k in made for i, x in enumerate(made[k])},

@@ -163,3 +163,16 @@ def test_where_nothing_can_be_locked_it_is_said(tmp_path, monkeypatch, capsys):
   with workdir_lock.hold(tmp_path):
     workdir_lock.check(tmp_path)
   assert 'cannot be locked (No locks available)' in capsys.readouterr().out
+
+
+def test_who_was_taken_for_dead_notices_and_leaves_it(tmp_path, monkeypatch):
+  monkeypatch.setattr(workdir_lock, 'REFRESH_SECONDS', 0.001)
+  with workdir_lock.hold(tmp_path) as take:
+    still_ours = take()
+    assert still_ours()
+    path = leave_lock(tmp_path, host='elsewhere')
+    deadline = time.monotonic() + 30
+    while still_ours() and time.monotonic() < deadline:
+      threading.Event().wait(0.001)
+    assert not still_ours()
+  assert json.loads(path.read_text())['host'] == 'elsewhere'

@@ -179,9 +179,15 @@ def stem_of(name: str) -> str:
 
 def _put(partial, path, folder, finish):
   """Gives a scan its name; False if that has just been given to another."""
+  aside = pathlib.Path(tempfile.mkdtemp(dir=folder), path.name)
   with contextlib.suppress(FileNotFoundError):
-    path.rename(pathlib.Path(tempfile.mkdtemp(dir=folder), path.name))
-  finish(partial)
+    path.rename(aside)
+  try:
+    finish(partial)
+  except BaseException:
+    if aside.exists():
+      aside.rename(path)
+    raise
   try:
     partial.replace(path)
   except OSError:

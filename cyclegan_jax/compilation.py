@@ -1,0 +1,76 @@
+"""The step of a run as a program for its devices, and what memory it takes."""
+
+import contextlib
+
+import jax
+import ml_collections
+import numpy as np
+
+from cyclegan_jax import build
+from cyclegan_jax import console
+from cyclegan_jax import errors
+from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import host
+from cyclegan_jax.runtime import processes
+
+_LESS_MEMORY = (
+  'try --config.remat=True, a larger --config.accumulate_steps, '
+  '--config.compute_dtype=bfloat16 on an accelerator, or a smaller '
+  '--config.batch_size, --config.image_size or --config.generator.features'
+)
+
+
+def compile_step(config: ml_collections.ConfigDict, state, key):
+  """The step of a run, compiled for its devices; says what memory it takes.
+
+  Raises:
+    UserError: if the devices have too little.
+    errors.Interrupted: if a stop was asked for meanwhile.
+  """
+  # The compiler swallows a KeyboardInterrupt, or dies of it.
+  with processes.listen('once this is compiled') as stopped:
+    step = _compile(config, state, key)
+    # What devices do together for the first time waits 30 s for the last.
+    processes.meet('compiled')
+    stop = stopped()
+  if stop:
+    raise errors.Interrupted(
+      f'interrupted before step {int(state.step) + 1}; the same command starts '
+      'there'
+    )
+  return step
+
+
+@contextlib.contextmanager
+def explain_memory():
+  """Within, a device that runs out of memory is a mistake with a way out."""
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    raise errors.UserError(
+      f'the device has too little memory for a step; {_LESS_MEMORY}'
+    ) from None
+
+
+def _compile(config, state, key):
+  rows = config.batch_size // jax.process_count()
+  shape = (rows, config.image_size, config.image_size, 1)
+  batch = {domain: np.zeros(shape, np.float32) for domain in 'ab'}
+  console.say('compiling; a later start with the same sizes is quicker')
+  with explain_memory():
+    compiled = devices.compile_step(
+      build.train_step(config), state, batch, key, kind=config.parallel
+    )
+  host.release()
+  needed, size = devices.memory_needed(compiled), devices.memory_of_device()
+  if needed is None:
+    return compiled
+  fits = not size or needed < size
+  console.say(
+    f'memory: a step takes {needed / 2**30:.1f} GiB'
+    + (f' of {size / 2**30:.1f} GiB' if size else '')
+    + ('' if fits else f'; it does not fit: {_LESS_MEMORY}')
+  )
+  return compiled
