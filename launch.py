@@ -11,16 +11,17 @@ Exit status: 0 done; 2 a mistake in a flag, a path or a file, told in one line;
 1 anything else that stopped the run, the cause in the last line.
 """
 
-import functools
-import importlib
-import os
-import pathlib
 import signal
-import traceback
 
 if __name__ == '__main__':
   # Until there is someone to tell it in a line, a Ctrl-C ends this silently.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import functools
+import importlib
+import os
+import pathlib
+import traceback
 
 from absl import app
 from absl import flags
@@ -32,6 +33,7 @@ from cyclegan_jax import command_line
 from cyclegan_jax import errors
 from cyclegan_jax.inference import shares
 from cyclegan_jax.runtime import host
+from cyclegan_jax.runtime import signals
 
 
 def _check_translation(given):
@@ -121,8 +123,7 @@ def main(argv):
     recipe = config_flags.get_config_filename(flags.FLAGS['config'])
     arguments['workdir'] = os.path.join('runs', pathlib.Path(recipe).stem)
   # A job that is ended by its scheduler leaves nothing half-written either.
-  for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.default_int_handler)
+  signals.interrupt()
   try:
     mode.check(arguments)
     host.tune()
@@ -134,7 +135,7 @@ def main(argv):
     command_line.end(error, status=1)
   except KeyboardInterrupt:
     line = 'interrupted; the same command goes on from what is done'
-    command_line.end(line, status=1)
+    command_line.end(line, status=1, at_once=True)
   except Exception as error:  # ours, or a disk's
     line = command_line.explain_disk(error)
     if not line:

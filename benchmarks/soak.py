@@ -149,17 +149,20 @@ class Soak:
         run.blame(f'HANG: no moment for {kind}')
         run.start.kill()
       self._settle(run)
-      row = self._note(run, fault)
+      row = self._note(run, fault, kind or 'none')
+      ended = run.start.ended()
+      over = ended and not (fault and fault.ends)
+      if over and any(run.start.statuses):
+        run.blame(f'it ended by itself: {run.start.statuses}')
       row.broken += len(run.wrong) - wrong
-      if run.start.ended():
+      if ended:
         row.aborted += run.start.statuses.count(soak_checks.ABORTED)
         row.tracebacks += sum(
           'Traceback' in line for *_, line in run.start.said
         )
-        if not fault or not fault.ends:
-          if any(run.start.statuses):
-            run.blame(f'it ended by itself: {run.start.statuses}')
-          return not any(run.start.statuses)
+      if over:
+        return not any(run.start.statuses)
+      if ended:
         run.begin()
 
   def _settle(self, run):
@@ -176,10 +179,12 @@ class Soak:
       row.longest_s = max(row.longest_s, seconds or 0.0)
     run.pending = []
 
-  def _note(self, run, fault):
+  def _note(self, run, fault, kind):
+    """The row of a fault, or of one that came to nothing."""
+    name = fault.kind if fault else kind
+    row = self.rows.setdefault(name, soak_table.Row())
     if not fault:
-      return self.rows[run.faults[-1]] if run.faults else soak_table.Row()
-    row = self.rows.setdefault(fault.kind, soak_table.Row())
+      return row
     row.injected += 1
     total = sum(each.injected for each in self.rows.values())
     if total % 20 == 0:

@@ -54,7 +54,8 @@ def _wait_for_moment(run, *moments):
   )
   seconds = _WATCHDOG
   if moment == 'any':
-    start.wait_for(lambda: False, 4 * share)
+    # Before that it is Python's own start that hears a signal.
+    start.wait_for(lambda: False, 0.2 + 4 * share)
   elif moment == 'joined':
     start.wait_for(lambda: bool(start.lines('out', 0)), seconds)
     start.wait_for(lambda: False, 3 * share)
@@ -112,8 +113,10 @@ def _ask(kind, run):
   deaf = not run.start.said
   run.start.send(number, index)
   fault = _end(kind, run, reached, began)
-  if not any(run.start.statuses):
-    return None  # it was done
+  if not any(run.start.statuses):  # it was done
+    if max(reached, run.expected) < run.layout.max_steps - 30:
+      run.blame('it did not hear that it is to stop')
+    return None
   fault.early = deaf
   for each in range(run.layout.processes):
     # Before its first lines a process is Python's, which dies of a signal.

@@ -27,6 +27,8 @@ def print_table(soaks):
   )
   for soak in soaks:
     for kind, row in soak.rows.items():
+      if not (row.injected or row.broken or row.tracebacks):
+        continue
       lost = row.lost or [0]
       print(
         f'{kind:<10} {soak.layout.processes:>9}  {row.injected:>8}  '

@@ -91,10 +91,15 @@ def refuse(error: object) -> NoReturn:
   end(error, status=2)
 
 
-def end(error: object, *, status: int) -> NoReturn:
+def end(error: object, *, status: int, at_once: bool = False) -> NoReturn:
   """Prints a line, if there is one to tell, and exits.
 
   One of several processes leaves at once: a proper exit waits for the others.
+
+  Args:
+    error: what is to be told.
+    status: of the process.
+    at_once: whether JAX may be at work: a proper exit can crash then.
   """
   line = ' '.join(str(error).split())
   jax: Any = sys.modules.get('jax')  # a flag is refused without it
@@ -105,7 +110,7 @@ def end(error: object, *, status: int) -> NoReturn:
     name += f' of {together.process_count()}'
   if line:
     print(f'{name}: {line}', file=sys.stderr)
-  if together:
+  if together or at_once:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -3,10 +3,38 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import os
 import signal
+import sys
 import threading
 
 from cyclegan_jax import console
+
+_AGAIN_SECONDS = 0.01
+
+
+def interrupt():
+  """From here on SIGINT and SIGTERM raise KeyboardInterrupt, until heard.
+
+  Raised where nothing can be, in a destructor or in what JAX has collect its
+  garbage, Python tells it and forgets it: there it is raised again, soon after.
+  """
+  tell = sys.unraisablehook
+
+  def raise_later(unraisable):
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+      tell(unraisable)
+      return
+    # Not at once: that would be within this function.
+    again = threading.Timer(
+      _AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT)
+    )
+    again.daemon = True
+    again.start()
+
+  sys.unraisablehook = raise_later
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.default_int_handler)
 
 
 @contextlib.contextmanager

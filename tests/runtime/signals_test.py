@@ -1,6 +1,9 @@
 """Asked to stop: once is a wish, twice by hand an order."""
 
 import signal
+import sys
+import threading
+import types
 
 import pytest
 
@@ -46,3 +49,26 @@ def test_each_listener_is_asked_anew():
 def test_an_error_leaves_nothing_in_place():
   with pytest.raises(ZeroDivisionError), signals.listen('soon'):
     raise ZeroDivisionError  # the fixture looks at what is left
+
+
+def test_an_interrupt_that_cannot_be_raised_is_raised_again(monkeypatch):
+  """As where garbage is collected; whatever else is told as before."""
+  told = []
+  monkeypatch.setattr(sys, 'unraisablehook', told.append)
+  previous = {
+    number: signal.getsignal(number)
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
+  try:
+    signals.interrupt()
+    with pytest.raises(KeyboardInterrupt):
+      signal.raise_signal(signal.SIGTERM)
+    sys.unraisablehook(types.SimpleNamespace(exc_value=ValueError()))
+    assert len(told) == 1
+    with pytest.raises(KeyboardInterrupt):
+      sys.unraisablehook(types.SimpleNamespace(exc_value=KeyboardInterrupt()))
+      threading.Event().wait(60)
+    assert len(told) == 1
+  finally:
+    for number, handler in previous.items():
+      signal.signal(number, handler)
