@@ -64,7 +64,7 @@ def failing_quietly():
     with warnings.catch_warnings():
       warnings.filterwarnings('ignore', 'coroutine .* was never awaited')
       yield
-  except Exception:
+  except BaseException:  # an interrupt too
     failed = True
     raise
   finally:
