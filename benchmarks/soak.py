@@ -266,7 +266,9 @@ def main(argv):
       concurrent.futures.wait(jobs)
     soak_table.print_table(soaks)
   wrong = [
-    row.mismatches + row.broken for s in soaks for row in s.rows.values()
+    row.mismatches + row.broken + row.tracebacks
+    for soak in soaks
+    for row in soak.rows.values()
   ]
   if any(wrong):
     raise SystemExit('not everything went as promised: see BROKEN above')

@@ -18,7 +18,7 @@ class Disk:
     self._ballast = folder / 'ballast'
     self._full = threading.Event()
     self._filler = None
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     mount = ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'soak', str(folder)]
     try:
       self.limited = not subprocess.run(mount, capture_output=True).returncode

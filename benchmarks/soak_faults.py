@@ -12,6 +12,7 @@ from benchmarks import soak_runs
 from cyclegan_jax import errors
 
 DAMAGES = ('cut', 'removed', 'flipped', 'empty', 'half')
+_SECONDS_TO_NOTICE = 20  # that another process is gone, on a busy machine
 _WATCHDOG = soak_runs.WATCHDOG_SECONDS
 
 
@@ -98,7 +99,10 @@ def _kill(kind, run):
       run, other, (1, soak_checks.ABORTED) if index == 0 else (1,)
     )
   if not alone and not reached:
-    fault.kind = 'kill early'  # nobody waits for it before a first step
+    # Before a first step nobody waits for another but by its heartbeats.
+    fault.kind = 'kill early'
+  elif fault.waited_s > _SECONDS_TO_NOTICE:
+    run.blame(f'the other process ends after {fault.waited_s:.0f} s')
   return fault
 
 
@@ -279,7 +283,6 @@ def make_room(run: soak_runs.Run):
   shutil.rmtree(run.workdir, ignore_errors=True)
 
 
-# By name: what is done, and how often in a full soak to one process and to two.
 KINDS = {
   'kill': _kill,
   'term': _ask,

@@ -208,8 +208,8 @@ def listen(when: str) -> Iterator[Callable[[], bool]]:
     with signals.listen(when) as asked:
       yield asked
   else:
-    # Counted from here: they agree on the next number after those that they
-    # have asked about, which before the first one is 1.
+    # The runtime has all stop at the number after the last that one of them has
+    # called it with, 0 before the first: a number left out never comes.
     calls = itertools.count(1)
     yield lambda: multihost_utils.reached_preemption_sync_point(next(calls))
 

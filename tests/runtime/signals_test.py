@@ -5,8 +5,11 @@ import sys
 import threading
 import types
 
+import jax
+from jax.experimental import multihost_utils
 import pytest
 
+from cyclegan_jax.runtime import processes
 from cyclegan_jax.runtime import signals
 
 
@@ -72,3 +75,18 @@ def test_an_interrupt_that_cannot_be_raised_is_raised_again(monkeypatch):
   finally:
     for number, handler in previous.items():
       signal.signal(number, handler)
+
+
+def test_processes_agree_on_a_stop_also_where_a_run_goes_on(monkeypatch):
+  """The runtime stops at a number of its own, which is not to be left out."""
+  numbers = []
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(
+    multihost_utils, 'reached_preemption_sync_point', numbers.append
+  )
+  with processes.listen('once this is compiled', start=70) as stopped:
+    stopped(70)
+  with processes.listen('after this step', start=70) as stopped:
+    for step in (71, 72):
+      stopped(step)
+  assert numbers == [1, 2, 3]
