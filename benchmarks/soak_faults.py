@@ -65,6 +65,8 @@ def _wait_for_moment(run, *moments):
     start.wait_for(lambda: False, 1.5 * share)
   elif moment == 'saving':
     folder = run.workdir / 'checkpoints'
+    # By then what an earlier kill has left half-done is cleared away.
+    start.wait_for(lambda: start.has_said('compiling;'), seconds)
     start.wait_for(lambda: any(folder.glob('*.orbax-checkpoint-tmp*')), seconds)
     start.wait_for(lambda: False, 0.1 * share)
   else:  # 'steps', or 'soon': few of them
@@ -95,8 +97,9 @@ def _kill(kind, run):
   if run.start.processes[index].returncode == 0:
     return None
   for other in {0, 1} - {index} if not alone else ():
+    aborts = index == 0 or not reached
     soak_checks.check_ending(
-      run, other, (1, soak_checks.ABORTED) if index == 0 else (1,)
+      run, other, (1, soak_checks.ABORTED) if aborts else (1,)
     )
   if not alone and not reached:
     # Before a first step nobody waits for another but by its heartbeats.
@@ -124,7 +127,9 @@ def _ask(kind, run):
   fault.early = deaf
   for each in range(run.layout.processes):
     # Before its first lines a process is Python's, which dies of a signal.
-    soak_checks.check_ending(run, each, (1, -number) if deaf else (1,))
+    soak_checks.check_ending(
+      run, each, (1, -number, soak_checks.ABORTED) if deaf else (1,)
+    )
   steps = soak_checks.SAVED.findall('\n'.join(run.start.lines('err')))
   if set(steps) - {str(max(run.whole(), default=0))} or (
     steps and len(steps) < run.layout.processes
