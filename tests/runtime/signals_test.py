@@ -84,9 +84,9 @@ def test_processes_agree_on_a_stop_also_where_a_run_goes_on(monkeypatch):
   monkeypatch.setattr(
     multihost_utils, 'reached_preemption_sync_point', numbers.append
   )
-  with processes.listen('once this is compiled', start=70) as stopped:
-    stopped(70)
-  with processes.listen('after this step', start=70) as stopped:
-    for step in (71, 72):
-      stopped(step)
-  assert numbers == [1, 2, 3]
+  with processes.listen('once this is compiled') as stopped:
+    stopped()
+  with processes.listen('after this step') as stopped:
+    for _ in range(3):
+      stopped()
+  assert numbers == [1, 1, 2, 3]
