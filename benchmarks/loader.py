@@ -58,15 +58,12 @@ def main(argv):
   with tempfile.TemporaryDirectory() as root:
     source = open_slices(pathlib.Path(root))
     for threads in (1, 2):
-      batches = iter(
-        batches_lib.train_batches(
-          source,
-          source,
-          image_size=_SIZE.value,
-          batch_size=_BATCH.value,
-          seed=0,
-          threads=threads,
-        )
+      batches = batches_lib.train_batches(
+        {'a': source, 'b': source},
+        image_size=_SIZE.value,
+        batch_size=_BATCH.value,
+        seed=0,
+        threads=threads,
       )
       count = _DRAWS.value // (2 * _BATCH.value)
       next(batches)

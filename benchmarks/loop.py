@@ -41,6 +41,7 @@ def main(argv):
   from cyclegan_jax.gan import state as state_lib
   from cyclegan_jax.gan import steps
   from cyclegan_jax.reporting import logbook as logbook_lib
+  from cyclegan_jax.reporting import outlet
   from cyclegan_jax.runtime import devices
 
   class Empty(nn.Module):
@@ -65,17 +66,15 @@ def main(argv):
   print(turns.describe_machine('jax', 'grain'))
   with tempfile.TemporaryDirectory() as root:
     source = loader.open_slices(pathlib.Path(root))
-    batches = iter(
-      batches_lib.train_batches(
-        source, source, image_size=256, batch_size=1, seed=0, threads=1
-      )
+    batches = batches_lib.train_batches(
+      {'a': source, 'b': source}, image_size=256, batch_size=1, seed=0
     )
     state = devices.create_replicated(create)
-    key = devices.replicate(jax.random.key(0))
+    key = devices.create_replicated(functools.partial(jax.random.key, 0))
     batch = devices.shard(next(batches))
     step = devices.data_parallel(body).lower(state, batch, key).compile()
     logbook = logbook_lib.Logbook(
-      pathlib.Path(root),
+      outlet.Files(pathlib.Path(root), 0),
       start=0,
       num_steps=10**9,
       recipe_steps=10**9,
@@ -84,6 +83,8 @@ def main(argv):
       log_every=50,
       schedule=lambda _: 2e-4,
       on_cpu=False,
+      name_slices=str,
+      max_bad_steps=100,
     )
     state, _ = step(state, batch, key)
     begin = time.perf_counter()
