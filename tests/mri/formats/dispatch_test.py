@@ -252,3 +252,22 @@ def test_a_fourth_dimension_of_one_is_none(tmp_path):
   assert read(tmp_path / 'x.npy').voxels.shape == (4, 5, 6)
   nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / 'x.nii')
   assert read(tmp_path / 'x.nii').voxels.shape == (4, 5, 6)
+
+
+@pytest.mark.parametrize('name', ['x.nii.gz', 'series'])
+def test_what_cannot_be_finished_leaves_what_it_was_to_replace(tmp_path, name):
+  like = volume.Volume(values(np.float32), oblique())
+
+  def write(voxels, finish=lambda written: None):
+    place = tmp_path / name
+    dispatch.write_scan(place, voxels, like, _PROVENANCE, finish=finish)
+
+  def fail(written):
+    raise OSError('No space left on device')
+
+  write(like.voxels)
+  before = read(tmp_path / name).voxels
+  with pytest.raises(OSError, match='No space'):
+    write(like.voxels + 5, fail)
+  np.testing.assert_array_equal(read(tmp_path / name).voxels, before)
+  assert [each.name for each in tmp_path.iterdir()] == [name]
