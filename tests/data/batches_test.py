@@ -154,8 +154,8 @@ def test_a_process_reads_its_own_rows_only(numbered, monkeypatch):
   share = open_stream(numbered, batch_size=4, process=1, processes=4)
   for _ in range(6):
     next(share)
-  # A row of each domain a batch; it reads a few batches ahead.
-  assert 12 <= len(read) <= 20
+  # A row of each domain a batch, some batches ahead; all rows would be 48.
+  assert 12 <= len(read) < 36
 
 
 def test_the_slices_of_a_step_are_named(numbered):
