@@ -59,7 +59,7 @@ def run_script(tmp_path):
     result = subprocess.run(
       ['bash', _CLUSTER / name, *arguments],
       cwd=tmp_path,
-      env={'PATH': f'{tools}:{os.environ["PATH"]}', 'HOME': '/home/x'}
+      env={'PATH': f'{tools}:{os.environ["PATH"]}', 'HOME': '/nowhere'}
       | variables,
       capture_output=True,
       text=True,
