@@ -15,35 +15,6 @@ from cyclegan_jax.mri import scans
 from cyclegan_jax.runtime import cluster
 from cyclegan_jax.runtime import workdir_lock
 
-# Fields that may change when a run is resumed: they decide how long it goes on,
-# what it tells and on what it runs, not what a step does. Where the data lie
-# may change too; that they are the same is checked when they have been read.
-RESUMABLE = (
-  'distributed',
-  'num_epochs',
-  'decay_epochs',
-  'max_steps',
-  'parallel',
-  'accumulate_steps',
-  'remat',
-  'max_bad_steps',
-  'compile_cache',
-  'domains',
-  'log_every_steps',
-  'sample_every_steps',
-  'evaluate_every_steps',
-  'checkpoint_every_steps',
-  'keep_checkpoints',
-  'data.train_a',
-  'data.train_b',
-  'data.test_a',
-  'data.test_b',
-  'data.threads',
-  'data.cache',
-  'phantom.test_people',
-)
-
-
 # Fields that may differ between the processes of a run: where things are.
 LOCAL = (
   'distributed',
@@ -54,6 +25,27 @@ LOCAL = (
   'data.test_b',
   'data.threads',
   'data.cache',
+)
+
+# Fields that may change when a run is resumed: they decide how long it goes on,
+# what it tells and on what it runs, not what a step does. Where the data lie
+# may change too; that they are the same is checked when they have been read.
+RESUMABLE = (
+  *LOCAL,
+  'num_epochs',
+  'decay_epochs',
+  'max_steps',
+  'parallel',
+  'accumulate_steps',
+  'remat',
+  'max_bad_steps',
+  'domains',
+  'log_every_steps',
+  'sample_every_steps',
+  'evaluate_every_steps',
+  'checkpoint_every_steps',
+  'keep_checkpoints',
+  'phantom.test_people',
 )
 
 

@@ -49,17 +49,26 @@ def sweep(parent: pathlib.Path):
 def _is_abandoned(path):
   owner = path.name.removeprefix(_PARTIAL).rpartition('-')[0]
   host, _, process = owner.rpartition('-')
-  if host == _machine() and process.isdecimal() and os.name == 'posix':
-    try:
-      os.kill(int(process), 0)  # asks whether it lives, no more
-    except ProcessLookupError:
-      return True
-    except (OSError, OverflowError):  # it is somebody else's, or none
-      pass
+  here = host == _machine() and process.isdecimal()
+  if here and not may_run(int(process)):
+    return True
   try:  # nobody here knows of another machine's processes
     return time.time() - path.stat().st_mtime > _ABANDONED
   except OSError:  # whoever owns it was faster
     return False
+
+
+def may_run(process: int) -> bool:
+  """Whether a process of this machine may be alive; not where it is certain."""
+  if os.name != 'posix':
+    return True
+  try:
+    os.kill(process, 0)  # asks whether it lives, no more
+  except ProcessLookupError:
+    return False
+  except (OSError, OverflowError):  # it is somebody else's, or none
+    return True
+  return True
 
 
 def process_space() -> str:

@@ -199,6 +199,14 @@ def fit_start(
   """A fresh state that begins as contrast maps, if the config has any."""
   if not config.generator.get('contrast_map'):
     return state
+  # By one machine: another may round differently.
+  maps = processes.first_alone(
+    functools.partial(_fit_maps, config, data), 'start'
+  )
+  return start_lib.put(state, processes.tell_facts(maps))
+
+
+def _fit_maps(config, data):
   images = {}
   for domain, slices in data.train.items():
     count = start_lib.count_slices(slices.size)
@@ -206,11 +214,7 @@ def fit_start(
   maps = start_lib.fit_maps(
     images, build.names(config), deviation=build.surroundings(config)
   )
-  # Of one machine: another may round differently.
-  maps = processes.tell_facts(
-    {direction: values.tolist() for direction, values in maps.items()}
-  )
-  return start_lib.put(state, maps)
+  return {direction: values.tolist() for direction, values in maps.items()}
 
 
 def save(

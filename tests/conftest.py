@@ -29,7 +29,12 @@ jaxtyping.install_import_hook(
 )
 
 from configs import smoke
+from cyclegan_jax import restore
 from cyclegan_jax import train
+from cyclegan_jax.inference import translation
+from cyclegan_jax.mri import framing
+from cyclegan_jax.mri import intensity
+from cyclegan_jax.runtime import checkpoint
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -155,6 +160,29 @@ def change_meta():
     stored.write_text(json.dumps(content))
 
   return change
+
+
+@pytest.fixture
+def use_identity(monkeypatch):
+  """Whatever the workdir, its networks change nothing."""
+
+  def use(scaling):
+    settings = framing.SliceSettings(size=32)
+    same = translation.Translator(
+      generate=lambda images: images,
+      direction='ab',
+      domains=('T1w', 'T2w'),
+      multiple=8,
+      settings=(settings, settings),
+      intensities=(intensity.Intensities(scaling, (0.0, 1.0)),) * 2,
+      step=0,
+      run='none',
+      network='identity',
+    )
+    monkeypatch.setattr(restore, 'load_translators', lambda *_: {'ab': same})
+    monkeypatch.setattr(checkpoint, 'find', lambda workdir, kind: workdir)
+
+  return use
 
 
 @pytest.fixture(scope='session')

@@ -9,10 +9,8 @@ import pydicom
 import pytest
 
 from cyclegan_jax import errors
-from cyclegan_jax import restore
 from cyclegan_jax import translate
 from cyclegan_jax.data import sources
-from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import identity
 from cyclegan_jax.mri import intensity
@@ -20,7 +18,6 @@ from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dicom_writer
 from cyclegan_jax.mri.formats import dispatch
-from cyclegan_jax.runtime import checkpoint
 
 _SECRETS = dict(
   PatientName='DOE^JANE',
@@ -59,23 +56,9 @@ def find_secrets(root, words=_WORDS):
 
 
 @pytest.fixture
-def identical(monkeypatch, tmp_path, make_head):
+def identical(use_identity, tmp_path, make_head):
   """A workdir whose networks change nothing."""
-  settings = framing.SliceSettings(size=32)
-  scaling = intensity.fit_scaling(make_head())
-  same = translation.Translator(
-    generate=lambda images: images,
-    direction='ab',
-    domains=('T1w', 'T2w'),
-    multiple=8,
-    settings=(settings, settings),
-    intensities=(intensity.Intensities(scaling, (0.0, 1.0)),) * 2,
-    step=0,
-    run='none',
-    network='identity',
-  )
-  monkeypatch.setattr(restore, 'load_translators', lambda *_: {'ab': same})
-  monkeypatch.setattr(checkpoint, 'find', lambda workdir, kind: workdir)
+  use_identity(intensity.fit_scaling(make_head()))
   (tmp_path / 'run').mkdir()
 
   def run(source, target, **options):

@@ -13,15 +13,11 @@ import pytest
 from scipy.spatial import transform
 
 from cyclegan_jax import errors
-from cyclegan_jax import restore
 from cyclegan_jax import translate
-from cyclegan_jax.inference import translation
-from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
-from cyclegan_jax.runtime import checkpoint
 
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -93,26 +89,12 @@ def write_as(kind, root, voxels):
 @pytest.mark.parametrize('kind', ['ras', 'lps', 'oblique', 'dicom', 'nrrd'])
 @pytest.mark.parametrize('shape', [(24, 20, 11), (17, 33, 26)])
 def test_an_identity_gives_the_file_back(
-  make_head, monkeypatch, tmp_path, kind, shape
+  make_head, use_identity, tmp_path, kind, shape
 ):
   """Every voxel within 1e-4 of the range, the affine to the bit."""
   source, target = write_as(kind, tmp_path, make_head(shape) - 30)
   before = read(source)
-  scaling = intensity.fit_scaling(before.voxels)
-  settings = framing.SliceSettings(size=32)
-  same = translation.Translator(
-    generate=lambda images: images,
-    direction='ab',
-    domains=('T1w', 'T2w'),
-    multiple=8,
-    settings=(settings, settings),
-    intensities=(intensity.Intensities(scaling, (0.0, 1.0)),) * 2,
-    step=0,
-    run='none',
-    network='identity',
-  )
-  monkeypatch.setattr(restore, 'load_translators', lambda *_: {'ab': same})
-  monkeypatch.setattr(checkpoint, 'find', lambda workdir, kind: workdir)
+  use_identity(intensity.fit_scaling(before.voxels))
   run('none', source, target)
   after = read(target)
   np.testing.assert_array_equal(after.affine, before.affine)

@@ -190,10 +190,14 @@ class Logbook:
   def _tell_bad(self):
     """Says where a row of bad steps begins; ends the run if it is too long."""
     count, first, trouble = self._bad.values()
+    begun = self._sums['window']['skipped'] == 1  # told once a window
+    ended = count >= self._max_bad_steps
+    if not (begun or ended):
+      return
     seen = f'{trouble} at step {first}, which saw {self._name_slices(first)}'
-    if self._sums['window']['skipped'] == 1:  # once a window
+    if begun:
       console.say(f'warning: {seen}: the step is not applied')
-    if count >= self._max_bad_steps:
+    if ended:
       raise FloatingPointError(
         f'{seen}, and no later step could be applied, {count} in all; look at '
         'these slices, or start again in another --workdir with a lower '

@@ -138,8 +138,10 @@ def read_meta(path: pathlib.Path) -> dict:
     return meta
 
 
-def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
-  """Trees of a checkpoint by name, on the host.
+def read(
+  path: pathlib.Path, like: Mapping[str, Any]
+) -> tuple[dict, dict[str, Any]]:
+  """What JSON holds of a checkpoint, and trees by name, on the host.
 
   Args:
     path: of its folder, written on any number of devices.
@@ -149,7 +151,8 @@ def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     UserError: if it is damaged or holds others.
   """
-  digests = read_meta(path).get(_DIGESTS)
+  meta = read_meta(path)
+  digests = meta.get(_DIGESTS)
   handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_ALONE)
   with (
     _naming_damage(path),
@@ -171,7 +174,12 @@ def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
     for name, digest in _digest(trees).items():
       if digests is not None and digests[name] != digest:
         raise ValueError(f'{name} is not what was written')
-  return trees
+  return meta, trees
+
+
+def read_trees(path: pathlib.Path, like: Mapping[str, Any]) -> dict[str, Any]:
+  """The trees alone, as `read`."""
+  return read(path, like)[1]
 
 
 def read_params(path: pathlib.Path, names: Sequence[str], like):

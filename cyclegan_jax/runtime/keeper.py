@@ -55,8 +55,7 @@ class Keeper:
     self._quiet = contextlib.ExitStack()
     self._quiet.enter_context(checkpoint.failing_quietly())
     self.trouble = ''  # why the last checkpoint could not be saved
-    for path in self._folder.glob(f'*{checkpoint.PARTIAL}*'):
-      shutil.rmtree(path, ignore_errors=True)
+    self._clear_partial()
 
   def save(self, step: int, trees: Mapping[str, Any], meta: dict):
     """Begins to save under the number of a step, and says what went wrong.
@@ -112,7 +111,7 @@ class Keeper:
     newest_first = files.list_numbered(self._folder)[::-1]
     for path in newest_first:
       try:
-        found = checkpoint.read_meta(path), checkpoint.read_trees(path, like)
+        found = checkpoint.read(path, like)
       except errors.UserError as error:
         trouble = error
         self._damaged.add(path.name)
@@ -159,6 +158,10 @@ class Keeper:
       gc.collect()  # what failed is complained of when it is collected
     self._quiet.close()
 
+  def _clear_partial(self):
+    for path in self._folder.glob(f'*{checkpoint.PARTIAL}*'):
+      shutil.rmtree(path, ignore_errors=True)
+
   def _write(self, step, host, meta):
     path = self._folder / str(step)
     if path.exists():  # damaged, or training would not come by again
@@ -175,9 +178,7 @@ class Keeper:
 
   def _fail(self, step, error):
     self._failed = True
-    # Room for the next attempt.
-    for path in self._folder.glob(f'*{checkpoint.PARTIAL}*'):
-      shutil.rmtree(path, ignore_errors=True)
+    self._clear_partial()  # room for the next attempt
     self.trouble = (
       f'the checkpoint of step {step} could not be saved in {self._folder}: '
       f'{_explain(error)}'

@@ -130,7 +130,7 @@ def _take_over(workdir, holder, *, certain):
     certain: whether the kernel has given us the lock.
   """
   here = (holder['host'], holder['boot']) == (platform.node(), _boot())
-  if here and not certain and _is_alive(holder['process']):
+  if here and not certain and files.may_run(holder['process']):
     raise _refusal(workdir, holder)
   if not here and _is_refreshed(workdir, holder):
     raise _refusal(workdir, holder)
@@ -160,16 +160,6 @@ def _is_refreshed(workdir, holder):
     if path.stat().st_mtime != seen:
       return True
   return False
-
-
-def _is_alive(process):
-  try:
-    os.kill(process, 0)
-  except ProcessLookupError:
-    return False
-  except OSError:  # it is another user's
-    return True
-  return True
 
 
 def _refresh(path, own, ended, lost):
