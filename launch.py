@@ -74,6 +74,15 @@ MODES = {
     required=_RUN,
     optional=('source_a', 'source_b', 'volume', 'batch_size', 'checkpoint'),
   ),
+  'report': command_line.Mode(
+    entry='cyclegan_jax.report:report',
+    help='shows a run, or several side by side, as a page for a browser',
+    check=lambda given: checks.refuse_addresses(
+      {'--workdir': given['workdir']}
+    ),
+    required={'workdir': 'W, the folder of a run, or W1,W2 of several'},
+    optional=('target',),
+  ),
 }
 
 config_flags.DEFINE_config_file(

@@ -1,27 +1,24 @@
 """Evaluation: how far to believe a run, in numbers and pictures."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from cyclegan_jax import build
+from cyclegan_jax import conclude
 from cyclegan_jax import console
 from cyclegan_jax import errors
-from cyclegan_jax import files
 from cyclegan_jax import restore
 from cyclegan_jax import stored_config
 from cyclegan_jax.evaluation import cases
-from cyclegan_jax.evaluation import metrics
+from cyclegan_jax.evaluation import examples as examples_lib
 from cyclegan_jax.evaluation import scores
 from cyclegan_jax.evaluation import tables
+from cyclegan_jax.evaluation import views
 from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans as scans_lib
-from cyclegan_jax.reporting import pictures
 from cyclegan_jax.runtime import checkpoint as checkpoint_lib
-
-_DRAWN = 4  # rows of a picture
 
 
 def evaluate(
@@ -58,9 +55,12 @@ def evaluate(
   workdir = pathlib.Path(workdir)
   path = checkpoint_lib.find(workdir, checkpoint)
   meta = restore.read_meta(path)
+  simulated = None
   if source_a is None or source_b is None:
-    config = stored_config.read_file(workdir) or meta.config
-    source_a, source_b = build.test_sources(stored_config.read(config))
+    config = stored_config.read(stored_config.read_file(workdir) or meta.config)
+    source_a, source_b = build.test_sources(config)
+    if not config.data.train_a:
+      simulated = dict(image_size=config.image_size, seed=config.seed)
   translators = restore.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
@@ -89,14 +89,15 @@ def evaluate(
     except (errors.UserError, ValueError) as error:
       found.fail(task, next(iter(job.values()))[0].place, error)
       continue
-    found.records += records
     found.note(*notes)
+    found.add(case, records, jobs=len(jobs), paired=bool(pairs))
     console.say(f'{task}: {case.name}')
-    for direction, rows in found.rows.items():
-      if pairs and len(rows) < _DRAWN:
-        rows += _choose_rows(case, direction, -(-_DRAWN // len(jobs)))
   if not found.records:
     raise errors.UserError(found.failed[0])
+  if simulated:
+    both = functools.partial(_translate_both, translators)
+    found.extremes = views.Extremes()
+    found.extremes.add(0.0, conclude.simulate_view(both, **simulated))
   report = _write(workdir, meta, translators, found, paired=bool(pairs))
   if found.failed:
     raise errors.Incomplete(
@@ -112,17 +113,31 @@ class _Found:
 
   Attributes:
     records: of `scores`.
-    rows: of the picture of each direction.
+    examples: for the picture of each direction.
+    extremes: the patients for the viewer.
     notes: what to know before believing the scores.
     failed: what could not be scored, and why.
   """
 
   records: list[dict] = dataclasses.field(default_factory=list)
-  rows: dict[str, list] = dataclasses.field(
+  examples: dict[str, list] = dataclasses.field(
     default_factory=lambda: {'ab': [], 'ba': []}
   )
+  extremes: views.Extremes = dataclasses.field(default_factory=views.Extremes)
   notes: list[str] = dataclasses.field(default_factory=list)
   failed: list[str] = dataclasses.field(default_factory=list)
+
+  def add(self, case, records, *, jobs: int, paired: bool):
+    """Keeps what was found of a case: records, examples, a view."""
+    self.records += records
+    score = 0.0
+    if paired:
+      count = examples_lib.how_many(jobs)
+      own = examples_lib.find(case, records, count=count)
+      for direction, examples in own.items():
+        self.examples[direction] += examples
+      score = own['ab'][0].score
+    self.extremes.add(score, views.make(case))
 
   def fail(self, task: str, place: str, error: Exception):
     """Keeps why something cannot be scored, and says it at once."""
@@ -138,33 +153,32 @@ class _Found:
 
 
 def _write(workdir, meta, translators, found, *, paired):
-  """Report, table and pictures, to the workdir; the report also returned."""
-  report = {
-    'notice': 'Scores of synthetic images, which are not for diagnosis.',
-    'checkpoint': meta.step,
-    'domains': list(translators['ab'].domains),
-    'paired': paired,
-    'data_range': 1.0,
-    'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
-    'region': 'the head as either scan shows it, holes filled, no air',
-    'notes': found.notes,
-    'failed': found.failed,
-    **scores.summarize(found.records),
-  }
-  tables.write_report(workdir / 'evaluation.json', report)
-  tables.write_records(workdir / 'evaluation.csv', found.records)
-  written = ['evaluation.json', 'evaluation.csv']
-  for direction, rows in found.rows.items():
-    path = workdir / f'evaluation_{direction}.png'
-    if rows:
-      _draw(path, translators[direction], rows)
-      written.append(path.name)
-    else:
-      path.unlink(missing_ok=True)  # an earlier evaluation's
+  """Report, table, pictures and pages; the report also returned."""
+  domains = translators['ab'].domains
+  report, written = conclude.write_scores(
+    workdir,
+    'evaluation',
+    found.records,
+    found.examples,
+    checkpoint=meta.step,
+    domains=domains,
+    paired=paired,
+    notes=found.notes,
+    failed=found.failed,
+  )
+  views.write(workdir, found.extremes.views(), domains=domains, step=meta.step)
   for line in tables.format_means(report):
     console.say(line)
   console.say(f'written to {workdir}: {", ".join(written)}')
+  console.say(f'report: {conclude.write_pages(workdir)}')
   return report
+
+
+def _translate_both(translators, batch):
+  return {
+    'fake_b': translators['ab'].generate(batch['a']),
+    'fake_a': translators['ba'].generate(batch['b']),
+  }
 
 
 def _score(case, meta, *, paired):
@@ -210,38 +224,3 @@ def _load(job, translators, volume, batch_size, cycle, task):
     volume=None if volume < 0 else volume,
     **settings,
   )
-
-
-def _choose_rows(case, direction, count):
-  """Slices spread over the head: rows of the picture, and their pixels' size.
-
-  Millimetres, or where they are not known squares.
-  """
-  source, target = direction
-  mask = case.masks['both']
-  inside = np.flatnonzero(mask.any(axis=(1, 2)))
-  rows = []
-  for share in (np.arange(count) + 1) / (count + 1):
-    row = inside[int(share * len(inside))]
-    given, fake, truth = (
-      case.images[stage][row] for stage in (source, f'fake_{target}', target)
-    )
-    psnr = metrics.psnr(truth, fake, mask[row])
-    ssim = metrics.ssim(truth, fake, mask[row])
-    label = f'{case.patient}\nslice {row}\n{psnr:.1f} dB / {ssim:.2f}'
-    pixel_size = (case.spacing or (1.0, 1.0, 1.0))[1:]
-    rows.append(((label, given, fake, truth), pixel_size))
-  return rows
-
-
-def _draw(path, translator, drawn):
-  source, target = translator.domains
-  rows, pixel_sizes = zip(*drawn, strict=True)
-  picture = pictures.draw_comparison(
-    rows,
-    headings=(source, f'{target} synthetic', f'{target} truth', '|difference|'),
-    caption=f'{source} to {target}, checkpoint {translator.step}',
-    pixel_sizes=pixel_sizes,
-  )
-  with files.replace_file(path) as partial:
-    picture.save(partial, format='PNG')

@@ -15,7 +15,6 @@ import numpy as np
 from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import errors
-from cyclegan_jax import files
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import resume
 from cyclegan_jax import stored_config
@@ -130,10 +129,12 @@ def open_run(
     'checkpoints',
   ) or (None, None)
   state, meta = resume.resume(newest, state, meta, data, workdir)
+  told = devices.describe_devices(processes.count_hosts())
   least = np.inf
   if best:
     least = resume.find_least(best, meta.step)
-    files.write_json(workdir / 'config.json', description)
+    facts = summary.describe_run(data, state, devices=told, **plan._asdict())
+    summary.write(workdir, description, facts, resumed=meta.step > 0)
   batches = build.train_batches(
     config,
     data,
@@ -148,7 +149,7 @@ def open_run(
     state,
     start=meta.step,
     **plan._asdict(),
-    devices=devices.describe_devices(processes.count_hosts()),
+    devices=told,
     workdir=workdir,
   )
   return run

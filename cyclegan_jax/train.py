@@ -11,6 +11,7 @@ import numpy as np
 
 from cyclegan_jax import build
 from cyclegan_jax import compilation
+from cyclegan_jax import conclude
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import run as run_lib
@@ -19,6 +20,7 @@ from cyclegan_jax.evaluation import monitor
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.reporting import pictures
+from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import processes
 
@@ -72,7 +74,27 @@ def _train(config, workdir):
   console.say(
     f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
   )
+  _conclude(config, run.data, state, workdir)
   return state
+
+
+def _conclude(config, data, state, workdir):
+  """Scores, pictures and pages, once all that was learnt is safe."""
+  first = processes.is_first()
+  conclude.score_held_out(
+    data,
+    functools.partial(jax.jit(steps.translate), state),
+    step=int(state.step),
+    domains=config.domains,
+    image_size=config.image_size,
+    seed=config.seed,
+    workdir=workdir if first else None,
+  )
+  if first:
+    summary.add_facts(
+      workdir, finished=summary.say_time(), peak_memory=devices.peak_memory()
+    )
+    console.say(f'report: {conclude.write_pages(workdir)}')
 
 
 def _go_through_steps(config, run, train_step, key, logbook, stopped):
@@ -112,7 +134,8 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
         scores |= monitor.validate(run.data.pairs, translate_now)
       logbook.evaluation(done, scores, final=not evaluation_due)
       if done > num_steps / 4:
-        logbook.warn(monitor.find_troubles(scores, build.names(config)))
+        troubles = monitor.find_troubles(scores, build.names(config))
+        logbook.warn(troubles, final=not evaluation_due)
     stop = stopped() and not last
     if last or stop or is_due(done, config.checkpoint_every_steps):
       run_lib.save(run, 'newest', state, step=done, sums=logbook.sums())

@@ -208,9 +208,17 @@ def _translate_scan(
   if not overwrite and records.look(job).taken:
     return False
   if preview:
-    picture = preview_lib.draw(volume, scaling, fake, target, model.domains)
-    with files.replace_file(job.preview) as partial:
-      picture.save(partial, format='PNG')
+    preview_lib.write(
+      job.preview,
+      job.page,
+      name=scan.name if pseudonyms else name,
+      volume=volume,
+      scaling=scaling,
+      fake=fake,
+      target=target,
+      translator=model,
+      details={key: x for key, x in said.items() if not isinstance(x, dict)},
+    )
   dispatch.write_scan(
     job.target,
     voxels,

@@ -222,7 +222,7 @@ def test_without_pairs_only_what_needs_no_truth_is_measured(
   assert untranslated['edge_agreement']['mean'] == pytest.approx(1, abs=1e-12)
   assert own['edge_agreement']['mean'] < 0.9
   assert {each['direction'] for each in own['subjects']} == {'ab'}
-  assert 'histogram_distance' in capsys.readouterr().out
+  assert 'hist. distance' in capsys.readouterr().out
   assert not (workdir / 'evaluation_ab.png').exists()
 
 

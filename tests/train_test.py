@@ -121,6 +121,13 @@ def test_what_a_run_leaves_behind(config, uninterrupted):
   assert description['config']['batch_size'] == 4
   assert description['versions']['jax'] == jax.__version__
   lines = read_lines(workdir)
+  # Random slices teach nothing, and a run says so.
+  warnings = [line for line in lines if line['kind'] == 'warning']
+  assert {line['about'] for line in warnings} <= {
+    *('polarity_ab', 'polarity_ba', 'variance_ab', 'variance_ba'),
+  }
+  assert all('T1' in line['text'] for line in warnings)
+  lines = [line for line in lines if line['kind'] != 'warning']
   kinds = [(line['kind'], line['step'], line['epoch']) for line in lines]
   assert kinds == [
     ('step', 2, 1),

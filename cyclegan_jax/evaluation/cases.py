@@ -103,7 +103,7 @@ def load_volumes(
     name=first.name,
     patient=first.patient,
     images=images,
-    masks=_join(masks),
+    masks=join_masks(masks),
     spacing=volume_lib.plane_spacing(grid.affine, plane)
     if grid.measured
     else None,
@@ -161,9 +161,15 @@ def load_pictures(
     name=first.patient,
     patient=first.patient,
     images=images,
-    masks=_join(masks),
+    masks=join_masks(masks),
     spacing=None,
   )
+
+
+def join_masks(masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Heads by domain, and 'both': where either scan shows one."""
+  both = np.logical_or.reduce(list(masks.values()))
+  return masks | {'both': both}
 
 
 def check_offset(case: Case) -> list[str]:
@@ -232,8 +238,3 @@ def _share_grid(first, second):
   return first.voxels.shape == second.voxels.shape and np.allclose(
     first.affine, second.affine, atol=1e-3
   )
-
-
-def _join(masks):
-  both = np.logical_or.reduce(list(masks.values()))
-  return masks | {'both': both}

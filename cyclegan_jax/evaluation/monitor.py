@@ -7,7 +7,6 @@ all. With held-out pairs, scores against the truth. See docs/quality.md for how
 far to trust which.
 """
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,17 +17,14 @@ from cyclegan_jax.contrast import atlas
 from cyclegan_jax.data import batches as batches_lib
 from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.evaluation import metrics
+from cyclegan_jax.evaluation import stacks
 from cyclegan_jax.mri import head
 
 _SLICES = 64  # of each domain are translated
-_BATCH = 4
 # From correlations: how much nearer to 1 than it should be is the wrong way.
 _KEPT = 0.5
 _SAME = 0.1  # of the variance that slices have
 _METRICS = {'psnr': metrics.psnr, 'ssim': metrics.ssim}
-
-# {'fake_a', 'fake_b'} of a batch {'a', 'b'}, each [B, H, W, 1] in [-1, 1].
-Translate = Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]
 
 
 class Watched(NamedTuple):
@@ -69,7 +65,7 @@ def choose(
 
 
 def measure(
-  watched: Mapping[str, Watched], translate: Translate
+  watched: Mapping[str, Watched], translate: stacks.Translate
 ) -> dict[str, float]:
   """Measures translations of the slices that are watched.
 
@@ -87,7 +83,9 @@ def measure(
     both directions: the smaller, the better. Without distances where the two
     domains show no place of a head in common.
   """
-  made = _translate(watched, translate)
+  made = stacks.translate_stacks(
+    {domain: each.images for domain, each in watched.items()}, translate
+  )
   comparable = atlas.weigh(*(each.means[0] for each in watched.values())).any()
   measures = {}
   for source, target in ('ab', 'ba'):
@@ -146,7 +144,7 @@ def find_troubles(
 
 
 def validate(
-  pairs: Mapping[str, slices_lib.SliceSet], translate: Translate
+  pairs: Mapping[str, slices_lib.SliceSet], translate: stacks.Translate
 ) -> dict[str, float]:
   """Scores translations of held-out pairs against the truth, in the head.
 
@@ -159,7 +157,7 @@ def validate(
     ssim_unchanged of the untranslated input (the same in both directions).
   """
   scores = {}
-  for batch in batches_lib.eval_batches(pairs, batch_size=_BATCH):
+  for batch in batches_lib.eval_batches(pairs, batch_size=stacks.BATCH):
     valid = batch.pop('mask')
     images = batch | jax.device_get(translate(batch))
     images = {name: (each[..., 0] + 1) / 2 for name, each in images.items()}
@@ -175,29 +173,6 @@ def validate(
             score(images[truth][row], images[image][row], heads[row])
           )
   return {name: float(np.mean(values)) for name, values in scores.items()}
-
-
-def _translate(watched, translate):
-  """{'fake_a', 'fake_b'} of all slices, each [N, S, S] in [0, 1]."""
-  rows = max(len(each.images) for each in watched.values())
-  rows = -(-rows // _BATCH) * _BATCH
-  images = {
-    domain: np.resize(2 * each.images - 1, (rows, *each.images.shape[1:]))
-    for domain, each in watched.items()
-  }
-  made = {'fake_a': [], 'fake_b': []}
-  for start in range(0, rows, _BATCH):
-    batch = {
-      domain: each[start : start + _BATCH, ..., None]
-      for domain, each in images.items()
-    }
-    for name, fakes in jax.device_get(translate(batch)).items():
-      made[name].append((fakes[..., 0] + 1) / 2)
-  sources = {'fake_a': 'b', 'fake_b': 'a'}
-  return {
-    name: np.concatenate(fakes)[: len(watched[sources[name]].images)]
-    for name, fakes in made.items()
-  }
 
 
 def _correlate(found, other):

@@ -4,6 +4,7 @@ A record is a dict of one patient's scan, direction, method and region, and its
 scores: means over the slices that show a head.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import statistics
 
@@ -31,7 +32,7 @@ UNPAIRED = ('cycle_error', 'histogram_distance', 'edge_agreement')
 
 
 def score_pair(
-  case: cases.Case, quantiles: dict[str, Sequence[float]]
+  case: cases.Case, quantiles: Mapping[str, Sequence[float]]
 ) -> list[dict]:
   """Scores both directions of a patient with both scans against the truth.
 
@@ -72,7 +73,7 @@ def score_pair(
 
 
 def score_alone(
-  case: cases.Case, quantiles: dict[str, Sequence[float]]
+  case: cases.Case, quantiles: Mapping[str, Sequence[float]]
 ) -> list[dict]:
   """Measures what needs no truth, of the domains a patient has a scan in.
 

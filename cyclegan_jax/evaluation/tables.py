@@ -9,6 +9,51 @@ import pathlib
 from cyclegan_jax import files
 from cyclegan_jax.evaluation import scores
 
+FEWEST = 5  # patients that an interval of their mean is worth anything for
+# What people read; higher is better but where it says less.
+UNITS = {
+  'psnr': 'PSNR (dB)',
+  'ssim': 'SSIM (-1 to 1)',
+  'mae': 'MAE (of range, lower better)',
+  'nmi': 'NMI (1 to 2)',
+  'cycle_error': 'cycle error (lower better)',
+  'histogram_distance': 'hist. distance (lower better)',
+  'edge_agreement': 'edge agreement (0 to 1)',
+}
+
+
+def make_report(
+  records: Sequence[dict],
+  *,
+  checkpoint: int,
+  domains: Sequence[str],
+  paired: bool,
+  notes: Sequence[str] = (),
+  failed: Sequence[str] = (),
+) -> dict:
+  """What evaluation.json holds.
+
+  Args:
+    records: of `scores`.
+    checkpoint: the step that was judged.
+    domains: names of a and b.
+    paired: whether there was a truth.
+    notes: what to know before believing the scores.
+    failed: what could not be scored, and why.
+  """
+  return {
+    'notice': 'Scores of synthetic images, which are not for diagnosis.',
+    'checkpoint': checkpoint,
+    'domains': list(domains),
+    'paired': paired,
+    'data_range': 1.0,
+    'intensities': 'every scan scaled by itself to [0, 1], as for the networks',
+    'region': 'the head as either scan shows it, holes filled, no air',
+    'notes': list(notes),
+    'failed': list(failed),
+    **scores.summarize(records),
+  }
+
 
 def write_report(path: pathlib.Path, report: dict):
   """Writes a report as JSON, which has no infinite numbers: None for them."""
@@ -33,18 +78,33 @@ def format_means(report: dict) -> Iterator[str]:
     source, target = report['domains'][:: 1 if direction == 'ab' else -1]
     patients = len({each['patient'] for each in own['subjects']})
     people = f'{patients} patient{"s" * (patients > 1)}'
-    yield (f'{source} to {target}, {people}, inside the head')
-    yield (' ' * 30 + ''.join(f'{name:>30}' for name in names))
+    few = too_few(patients)
+    yield (
+      f'{source} to {target}, {people}, inside the head{few and f" ({few})"}'
+    )
+    yield (' ' * 30 + ''.join(f'{with_unit(name):>30}' for name in names))
     for method, label in scores.METHODS.items():
       values = own if method == 'translation' else own['references'].get(method)
       if values:
-        cells = ''.join(f'{_format(values[name]):>30}' for name in names)
+        cells = ''.join(f'{_format(values[name], few):>30}' for name in names)
         yield (f'  {label:<28}{cells}')
 
 
-def _format(summary):
+def with_unit(name: str) -> str:
+  """What heads a column: 'PSNR (dB)'."""
+  return UNITS.get(name, name)
+
+
+def too_few(patients: int) -> str:
+  """Why there is no interval, in words; empty if there are enough patients."""
+  if patients >= FEWEST:
+    return ''
+  return f'{patients} patient{"s" * (patients > 1)}: too few for an interval'
+
+
+def _format(summary, few):
   mean, low, high = (summary[key] for key in ('mean', 'low', 'high'))
-  interval = '' if low is None else f' [{low:.3g}, {high:.3g}]'
+  interval = '' if low is None or few else f' [{low:.3g}, {high:.3g}]'
   return ('inf' if mean is None else f'{mean:.4g}') + interval
 
 

@@ -32,6 +32,10 @@ class Job(NamedTuple):
     stem = dispatch.stem_of(self.target.name)
     return self.target.with_name(f'{stem}_preview.png')
 
+  @property
+  def page(self) -> pathlib.Path:
+    return self.preview.with_suffix('.html')
+
 
 def plan_jobs(
   found: Sequence[dispatch.Scan], source: str, target: str
@@ -63,7 +67,8 @@ def plan_jobs(
   sources = {_real(path) for scan in found for path in scan.paths}
   folders = {path.parent for path in sources}
   for job in jobs:
-    outputs = {_real(path) for path in (job.target, job.sidecar, job.preview)}
+    written = job.target, job.sidecar, job.preview, job.page
+    outputs = {_real(path) for path in written}
     if outputs & (sources | folders):  # a DICOM series is a folder
       raise errors.UserError(
         f'{job.target} would replace a scan of --source; name another --target'

@@ -108,13 +108,21 @@ def to_lps(affine: np.ndarray) -> tuple[np.ndarray, float]:
   return lps, float(shear)
 
 
-def display_affine() -> np.ndarray:
-  """The affine under which [I, J, K] is the axial [slice, row, column]."""
-  ornt = _nibabel().orientations.axcodes2ornt(PLANES['axial'])
+def display_affine(
+  plane: str = 'axial', spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
+) -> np.ndarray:
+  """The affine under which [I, J, K] is [slice, row, column] of a plane.
+
+  Args:
+    plane: of `PLANES`.
+    spacing: millimetres between slices, rows, columns.
+  """
+  ornt = _nibabel().orientations.axcodes2ornt(PLANES[plane])
   codes = _nibabel().orientations.ornt_transform(
     _nibabel().orientations.axcodes2ornt('RAS'), ornt
   )
-  return _nibabel().orientations.inv_ornt_aff(codes, (1, 1, 1))
+  turned = _nibabel().orientations.inv_ornt_aff(codes, (1, 1, 1))
+  return turned @ np.diag([*spacing, 1.0])
 
 
 def to_plane(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:

@@ -69,6 +69,7 @@ class Logbook:
     self._schedule = schedule
     self._sums = sums or {'window': {}, 'epoch': {}}
     self._bad = self._sums.pop('bad', {})  # `bad_steps.count`
+    self._warned = set(self._sums.pop('warned', ()))
     self._name_slices = name_slices
     self._max_bad_steps = max_bad_steps
     self._pending = []
@@ -84,7 +85,6 @@ class Logbook:
       num_steps=num_steps, recipe_steps=recipe_steps, on_cpu=on_cpu
     )
     self._won = {}  # steps that a discriminator's loss has been below _WON
-    self._warned = set()
 
   def record(self, step: int, metrics: dict):
     """Notes the metrics of a step; writes a line and an epoch when due.
@@ -145,12 +145,20 @@ class Logbook:
       )
     self.pause()
 
-  def warn(self, troubles: dict[str, str]):
-    """Says what is wrong in words, by what it is: of each kind once."""
+  def warn(self, troubles: dict[str, str], *, final: bool = False):
+    """Says what is wrong in words, by what it is: of each kind once.
+
+    Args:
+      troubles: words by what they are about.
+      final: found only because the run ends here: a longer run drops it.
+    """
     for kind, words in troubles.items():
       if kind not in self._warned:
         console.say(f'warning: step {self._step}: {words}')
-    self._warned |= set(troubles)
+        told = {'about': kind, 'text': words}
+        self._write(self._step, 'warning', told, final=final)
+        if not final:
+          self._warned.add(kind)
 
   def sums(self) -> dict:
     """The sums of the open window and epoch, for a checkpoint.
@@ -158,7 +166,10 @@ class Logbook:
     A copy, for a checkpoint is written while later steps are summed up.
     """
     self._fetch()
-    return copy.deepcopy(self._sums | ({'bad': self._bad} if self._bad else {}))
+    sums = self._sums | ({'bad': self._bad} if self._bad else {})
+    if self._warned:
+      sums |= {'warned': sorted(self._warned)}
+    return copy.deepcopy(sums)
 
   def pause(self):
     """Leaves the time since the last step out of the rate."""

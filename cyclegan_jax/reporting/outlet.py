@@ -63,6 +63,7 @@ class Files:
       summary.scalar(f'{line["kind"]}/{name}', value).value[0]
       for name, value in line.items()
       if name not in ('step', 'epoch', 'kind', 'final')
+      and not isinstance(value, str)
     ]
     with self._tolerating():
       self._add(line['step'], summary=summary.Summary(value=values))

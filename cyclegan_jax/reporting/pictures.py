@@ -114,6 +114,7 @@ def draw_planes(
   caption: str,
   pixel_sizes: tuple[tuple[float, float], ...],
   headings: tuple[str, ...] = ('axial', 'coronal', 'sagittal'),
+  sides: tuple[str, ...] | None = None,
 ):
   """A row a scan, a column a plane through it, all at one scale.
 
@@ -123,6 +124,7 @@ def draw_planes(
     caption: to which the notice that this is not for diagnosis is added.
     pixel_sizes: (height, width) in millimetres of a pixel of each plane.
     headings: of the columns.
+    sides: of every plane, what its left and right edge are marked with.
 
   Returns:
     A gray PIL image.
@@ -141,6 +143,9 @@ def draw_planes(
     ]
     for _, pictures in rows
   ]
+  for row in tiles if sides else []:
+    for tile, marks in zip(row, sides, strict=True):
+      _mark_sides(tile, marks)
   labels = [label for label, _ in rows]
   return _lay_out(tiles, labels, caption=caption, headings=headings)
 
@@ -163,6 +168,15 @@ def _make_tile(picture, scale, pixel_size):
   return Image.fromarray(pixels).resize(
     (width, height), Image.Resampling.BICUBIC
   )
+
+
+def _mark_sides(tile, marks):
+  """Writes a letter at the left and the right edge, half-way up."""
+  draw = ImageDraw.Draw(tile)
+  font = ImageFont.load_default(14)
+  look = dict(fill='white', font=font, stroke_width=2, stroke_fill='black')
+  draw.text((4, tile.height / 2), marks[0], anchor='lm', **look)
+  draw.text((tile.width - 4, tile.height / 2), marks[1], anchor='rm', **look)
 
 
 def _color(tile):

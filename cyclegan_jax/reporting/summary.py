@@ -1,6 +1,8 @@
 """What a run is: told at its start, and kept in its folder."""
 
+import datetime
 import importlib.metadata
+import json
 import pathlib
 import platform
 import subprocess
@@ -10,7 +12,9 @@ import ml_collections
 
 import cyclegan_jax
 from cyclegan_jax import console
+from cyclegan_jax import files
 
+_BEGUN = ('started', 'started_from')  # facts of a run's beginning
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
@@ -54,13 +58,10 @@ def say_plan(
     )
   pairs = len(data.pairs['a']) if data.pairs else 0
   console.say(f'  held out   {pairs} pairs of slices')
-  generator, discriminator = (
-    sum(leaf.size for leaf in jax.tree.leaves(network.params))
-    for network in (state.gen_ab, state.disc_a)
-  )
   console.say(
-    f'  networks   2 {config.generator.network} of {generator:,} parameters, '
-    f'2 discriminators of {discriminator:,}'
+    f'  networks   2 {config.generator.network} of '
+    f'{count_parameters(state.gen_ab):,} parameters, 2 discriminators of '
+    f'{count_parameters(state.disc_a):,}'
   )
   console.say(
     f'  devices    {devices}, batch {config.batch_size}, '
@@ -86,6 +87,86 @@ def describe(config: ml_collections.ConfigDict) -> dict:
     'versions': versions,
     'git_revision': _git_revision(),
   }
+
+
+def describe_run(
+  data, state, *, devices: str, started_from: str | None = None, **plan: int
+) -> dict:
+  """What a page tells of a run besides its config: the facts in config.json.
+
+  Args:
+    data: what it learns from, `sources.Data`.
+    state: of its networks.
+    devices: for people.
+    started_from: whose networks it began with.
+    **plan: how many steps there will be.
+  """
+  held_out = data.pairs and {
+    'patients': len(data.pairs['a'].patients),
+    'slices': len(data.pairs['a']),
+  }
+  return {
+    'started': say_time(),
+    'devices': devices,
+    'simulated': data.simulated,
+    'domains': {
+      domain: {
+        'patients': len(slices.patients),
+        'slices': len(slices),
+        'blank': slices.blank,
+        'corrupt': slices.corrupt,
+      }
+      for domain, slices in data.train.items()
+    },
+    'held_out': held_out,
+    'parameters': {
+      'generator': count_parameters(state.gen_ab),
+      'discriminator': count_parameters(state.disc_a),
+    },
+    'started_from': started_from,
+    **plan,
+  }
+
+
+def write(
+  workdir: pathlib.Path, description: dict, facts: dict, *, resumed: bool
+):
+  """Writes config.json.
+
+  Args:
+    workdir: of the run.
+    description: from `describe`.
+    facts: from `describe_run`.
+    resumed: whether the run began earlier, and with what it began stays.
+  """
+  if resumed:
+    old = _read(workdir).get('facts', {})
+    facts = facts | {name: old.get(name, facts[name]) for name in _BEGUN}
+  files.write_json(workdir / 'config.json', description | {'facts': facts})
+
+
+def add_facts(workdir: pathlib.Path, **facts):
+  """Adds to the facts of config.json what is known at the end."""
+  description = _read(workdir)
+  facts = description.get('facts', {}) | facts
+  files.write_json(workdir / 'config.json', description | {'facts': facts})
+
+
+def say_time() -> str:
+  """Now, for people."""
+  return f'{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC'
+
+
+def count_parameters(network) -> int:
+  """Numbers that a network has learnt."""
+  return sum(leaf.size for leaf in jax.tree.leaves(network.params))
+
+
+def _read(workdir):
+  try:
+    return json.loads((workdir / 'config.json').read_text())
+  except (OSError, ValueError):  # removed by its owner: it may be
+    return {}
 
 
 def _git_revision() -> str | None:

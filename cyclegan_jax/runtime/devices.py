@@ -164,6 +164,14 @@ def memory_of_device() -> int | None:
   return host.memory() if on_cpu() else None
 
 
+def peak_memory() -> int | None:
+  """Bytes of a device that were in use at most; None where it does not tell."""
+  stats = jax.local_devices()[0].memory_stats()
+  if stats:
+    return stats.get('peak_bytes_in_use')
+  return host.peak_memory() if on_cpu() else None
+
+
 def describe_devices(hosts: int = 1) -> str:
   """The devices for people, '2 x cpu', '16 x NVIDIA H100 on 2 hosts'."""
   place = ''

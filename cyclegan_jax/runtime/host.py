@@ -8,6 +8,7 @@ the user's own in XLA_FLAGS wins.
 import ctypes
 import os
 import pathlib
+import sys
 
 # XLA hands convolutions to a library that takes up to three times as long as
 # its own code: 82 ms against 28 ms for 64 x 64, 256 -> 256, k3. Matrix products
@@ -60,6 +61,16 @@ def memory() -> int | None:
     return min(installed, int(_CONTROL_GROUP.read_text()))
   except (ValueError, OSError):
     return installed
+
+
+def peak_memory() -> int | None:
+  """Bytes this process has had at most; None where it cannot be told."""
+  try:
+    import resource
+  except ImportError:  # not on Windows
+    return None
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return peak if sys.platform == 'darwin' else 1024 * peak
 
 
 def _find(name):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from cyclegan_jax.evaluation import scores
 from cyclegan_jax.evaluation import tables
 
 
@@ -49,16 +50,32 @@ def test_means_are_a_table_of_methods(tmp_path):
   alone = own | {'subjects': [{'patient': 'anna'}]}
   report = {'paired': True, 'domains': ['T1w', 'T2w'], 'ab': own, 'ba': alone}
   lines = list(tables.format_means(report))
-  assert lines[0] == 'T1w to T2w, 2 patients, inside the head'
-  assert lines[1].split() == list(names)
+  assert lines[0] == (
+    'T1w to T2w, 2 patients, inside the head '
+    '(2 patients: too few for an interval)'
+  )
+  headings = [tables.with_unit(name) for name in names]
+  assert headings[0] == 'PSNR (dB)'
+  assert lines[1].split() == ' '.join(headings).split()
   assert lines[2].split() == [
-    *('the', 'translation', '21.23', '[20,', '22.5]', '0.5', '0.5', '0.5'),
+    *('the', 'translation', '21.23', '0.5', '0.5', '0.5'),
   ]
   assert lines[3].split() == ['untranslated', *['inf'] * 4]
-  assert lines[4] == 'T2w to T1w, 1 patient, inside the head'
+  assert lines[4].startswith('T2w to T1w, 1 patient, inside the head')
   # Numbers stand below the names of their metrics.
-  ends = [lines[1].index(name) + len(name) for name in names]
+  ends = [lines[1].index(name) + len(name) for name in headings]
   assert lines[3][ends[0] - 3 : ends[0]] == 'inf' and len(lines[3]) == ends[3]
+
+
+def test_five_patients_have_an_interval():
+  own = dict.fromkeys(scores.PAIRED, summary(21.23456, 20.0, 22.5)) | {
+    'references': {},
+    'subjects': [{'patient': name} for name in 'abcde'],
+  }
+  report = {'paired': True, 'domains': ['T1w', 'T2w'], 'ab': own}
+  title, _, values = tables.format_means(report)
+  assert title == 'T1w to T2w, 5 patients, inside the head'
+  assert values.split()[2:5] == ['21.23', '[20,', '22.5]']
 
 
 def test_without_pairs_other_metrics_are_told_of_the_domains_there_are():
@@ -69,5 +86,5 @@ def test_without_pairs_other_metrics_are_told_of_the_domains_there_are():
   }
   report = {'paired': False, 'domains': ['T1w', 'T2w'], 'ba': own}
   title, header, values = tables.format_means(report)
-  assert title.startswith('T2w to T1w') and header.split() == list(names)
+  assert title.startswith('T2w to T1w') and 'cycle error' in header
   assert values.split() == ['the', 'translation', *['0.25'] * 3]

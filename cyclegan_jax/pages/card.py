@@ -1,0 +1,45 @@
+"""The model card of a run: what it is, of what, how good, what it is not for.
+
+After Mitchell et al. 2019, "Model Cards for Model Reporting". It says what the
+run knows of itself; what only people know is left to them, and said so.
+"""
+
+import pathlib
+
+from cyclegan_jax import files
+from cyclegan_jax.evaluation import tables
+from cyclegan_jax.pages import page
+from cyclegan_jax.pages import run_files
+from cyclegan_jax.pages import verdict
+
+NAME = 'MODEL_CARD.md'
+
+
+def write(workdir: pathlib.Path) -> pathlib.Path:
+  """Writes MODEL_CARD.md of a run to its workdir; returns its path."""
+  text = make(run_files.read(workdir))
+  with files.replace_file(workdir / NAME) as partial:
+    partial.write_text(text, encoding='utf-8')
+  return workdir / NAME
+
+
+def make(run: run_files.RunFiles) -> str:
+  """The card as Markdown; it names no patient and no place."""
+  report = run.scores
+  patients = 0
+  if report and 'ab' in report:
+    patients = len({each['patient'] for each in report['ab']['subjects']})
+  return page.render(
+    'card.md.jinja',
+    run=run,
+    training=list(verdict.describe_training(run)),
+    statements=list(verdict.judge(run)),
+    directions=[
+      (run.names(direction), list(verdict.list_methods(report[direction])))
+      for direction in ('ab', 'ba')
+      if report and report['paired'] and direction in report
+    ],
+    warnings=[line['text'] for line in run.warnings],
+    few=tables.too_few(patients),
+    patients=patients,
+  )

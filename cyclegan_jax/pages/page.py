@@ -1,0 +1,84 @@
+"""From a template to a page: text, pictures and volumes in one file."""
+
+import base64
+import datetime
+import functools
+import io
+import json
+import pathlib
+from typing import Any
+
+import jinja2
+import markupsafe
+from PIL import Image
+
+import cyclegan_jax
+from cyclegan_jax import files
+
+NOTICE = 'Synthetic, not for diagnosis'
+
+
+def write(path: pathlib.Path, template: str, **values: Any) -> pathlib.Path:
+  """Writes a page, whole or not at all; returns its path.
+
+  Args:
+    path: of the page.
+    template: its file in `templates`.
+    **values: what the template shows.
+  """
+  text = render(template, **values)
+  with files.replace_file(path) as partial:
+    partial.write_text(text, encoding='utf-8')
+  return path
+
+
+def render(template: str, **values: Any) -> str:
+  """A template with its values, and those that every page shows."""
+  return (
+    _environment()
+    .get_template(template)
+    .render(
+      notice=NOTICE,
+      version=cyclegan_jax.__version__,
+      today=datetime.date.today().isoformat(),
+      **values,
+    )
+  )
+
+
+def embed_picture(path: pathlib.Path, *, quality: int = 85) -> str:
+  """A picture as an address that holds it, packed as WebP."""
+  packed = io.BytesIO()
+  with Image.open(path) as picture:
+    picture.save(packed, format='WEBP', quality=quality, method=4)
+  return embed_bytes(packed.getvalue(), 'image/webp')
+
+
+def embed_bytes(content: bytes, kind: str) -> str:
+  """Bytes of a MIME type as an address that holds them."""
+  return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+
+
+def embed_json(value: Any) -> markupsafe.Markup:
+  """What a <script type="application/json"> element holds."""
+  return markupsafe.Markup(json.dumps(value).replace('<', '\\u003c'))
+
+
+@functools.cache
+def _environment():
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader('cyclegan_jax.pages'),
+    autoescape=lambda name: bool(name and '.html' in name),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.filters['number'] = _format_number
+  return environment
+
+
+def _format_number(value, digits=2):
+  """As people write it; a dash for what is not known."""
+  if value is None:
+    return '–'
+  return f'{value:.{digits}f}'.replace('-', '−')

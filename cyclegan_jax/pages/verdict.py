@@ -1,0 +1,171 @@
+"""What a run is worth, in words: of its scores beside the references."""
+
+from collections.abc import Iterator
+import math
+from typing import NamedTuple
+
+from cyclegan_jax.evaluation import scores as scores_lib
+from cyclegan_jax.evaluation import tables
+from cyclegan_jax.pages import run_files
+
+# In what order a translation has to beat them, and what it means if not.
+_REFERENCES = {
+  'untranslated': 'the input as it is',
+  'inverted': 'the input inverted, then matched in grey levels',
+  'oracle': 'the best map of grey level to grey level (an oracle that knows '
+  'the truth)',
+}
+
+
+class Statement(NamedTuple):
+  """A sentence, and what kind of news it is: 'good', 'bad' or 'plain'."""
+
+  kind: str
+  text: str
+
+
+def describe_training(run: run_files.RunFiles) -> Iterator[str]:
+  """What the run was trained on, where and how far, a sentence each."""
+  facts = run.facts
+  if facts.get('simulated'):
+    yield 'Trained on simulated heads: no image shows a real patient.'
+  domains = facts.get('domains')
+  if domains:
+    counts = [
+      f'{_count(domains[domain]["patients"], "patient")} '
+      f'({_count(domains[domain]["slices"], "slice")}) of {name}'
+      for domain, name in zip('ab', run.domains, strict=True)
+    ]
+    yield f'Trained on {counts[0]} and {counts[1]}, unpaired.'
+    held_out = facts.get('held_out')
+    if held_out:
+      yield (
+        f'Held out: {_count(held_out["patients"], "patient")} '
+        f'({_count(held_out["slices"], "pair")} of slices).'
+      )
+  if facts.get('started'):
+    yield f'Started {facts["started"][:10]}, on {facts.get("devices", "?")}.'
+  total = facts.get('num_steps')
+  if total:
+    text = f'{run.step:,} of {total:,} steps done'
+    epochs = run.step / facts['steps_per_epoch']
+    yield f'{text}, {epochs:.3g} of {run.recipe["num_epochs"]} epochs.'
+  if facts.get('started_from'):
+    yield f'Started from the networks of another run: {facts["started_from"]}.'
+
+
+def judge(run: run_files.RunFiles) -> Iterator[Statement]:
+  """Whether each direction beats what needs no network; which is better."""
+  report = run.scores
+  if report is None or not report['paired']:
+    why = 'Whether the translations are right is not known: '
+    if report is None:
+      why += 'no patients with both scans were held out.'
+    else:
+      why += 'the scans that were evaluated are no pairs.'
+    yield Statement('bad', why)
+    return
+  for direction in ('ab', 'ba'):
+    if direction in report:
+      yield judge_direction(report[direction], run.names(direction))
+  if 'ab' in report and 'ba' in report:
+    yield _compare(report, run)
+  patients = len({each['patient'] for each in report['ab']['subjects']})
+  few = tables.too_few(patients)
+  if few:
+    yield Statement('plain', f'Scored on {few} of these means.')
+
+
+def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
+  """One direction of an evaluation against its references.
+
+  Args:
+    own: that direction of evaluation.json.
+    names: of the source and the target.
+  """
+  source, target = names
+  beaten, mixed, lost = [], [], []
+  for method, words in _REFERENCES.items():
+    reference = own['references'].get(method)
+    if not reference:
+      continue
+    better = [
+      _mean(own[metric]) > _mean(reference[metric])
+      for metric in ('psnr', 'ssim')
+    ]
+    psnr, ssim = (_mean(reference[metric]) for metric in ('psnr', 'ssim'))
+    told = f'{words} ({psnr:.1f} dB / {ssim:.2f})'
+    (beaten if all(better) else mixed if any(better) else lost).append(told)
+  parts = []
+  if beaten:
+    parts.append(f'beats {_join(beaten)}')
+  if mixed:
+    parts.append(f'beats in one of PSNR and SSIM only {_join(mixed)}')
+  if lost:
+    parts.append(f'does not beat {_join(lost)}')
+  inverted = own['references'].get('inverted')
+  learnt = inverted is None or all(
+    _mean(own[metric]) > _mean(inverted[metric]) for metric in ('psnr', 'ssim')
+  )
+  text = (
+    f'{source} to {target}: {_mean(own["psnr"]):.1f} dB / '
+    f'{_mean(own["ssim"]):.2f} (PSNR / SSIM inside the head) '
+    + '; '.join(parts)
+    + '.'
+  )
+  if not learnt:
+    text += ' It shows little that an inverted picture does not.'
+  return Statement('good' if learnt else 'bad', text)
+
+
+def list_warnings(run: run_files.RunFiles) -> list[str]:
+  """What went wrong or should make one doubt, a line each."""
+  told = []
+  total = run.facts.get('num_steps')
+  if total and run.step < total:
+    told.append(f'Training is not finished: step {run.step:,} of {total:,}.')
+  told += [f'Step {line["step"]:,}: {line["text"]}.' for line in run.warnings]
+  skipped = sum(line.get('skipped_steps', 0) for line in run.steps)
+  if skipped:
+    told.append(
+      f'{_count(int(skipped), "step")} without a finite loss left out.'
+    )
+  if run.scores:
+    told += [f'Evaluation: {note}.' for note in run.scores['notes']]
+    told += [f'Not scored: {line}.' for line in run.scores['failed']]
+  return told
+
+
+def list_methods(own: dict) -> Iterator[tuple[str, str, dict]]:
+  """(method, label, scores) of a direction, the translation first."""
+  for method, label in scores_lib.METHODS.items():
+    values = own if method == 'translation' else own['references'].get(method)
+    if values:
+      yield method, label, values
+
+
+def _compare(report, run):
+  means = {d: _mean(report[d]['psnr']) for d in ('ab', 'ba')}
+  better, other = sorted(means, key=lambda d: -means[d])
+  margin = means[better] - means[other]
+  first, second = (' to '.join(run.names(d)) for d in (better, other))
+  if not math.isfinite(margin) or margin < 0.05:
+    return Statement('plain', 'Both directions score alike.')
+  return Statement(
+    'plain',
+    f'The better direction is {first}, by {margin:.1f} dB over {second}.',
+  )
+
+
+def _mean(summary):
+  return math.inf if summary['mean'] is None else summary['mean']
+
+
+def _count(number, thing):
+  return f'{number:,} {thing}{"s" * (number != 1)}'
+
+
+def _join(words):
+  return (
+    words[0] if len(words) == 1 else f'{", ".join(words[:-1])} and {words[-1]}'
+  )

@@ -1,0 +1,89 @@
+"""Volumes on a page: three planes, a crosshair, and what to blend in."""
+
+import base64
+from collections.abc import Mapping
+from collections.abc import Sequence
+import json
+import pathlib
+
+from cyclegan_jax.evaluation import views as views_lib
+from cyclegan_jax.pages import assets
+from cyclegan_jax.pages import page
+
+_MOST = 9_000_000  # bytes of packed volumes on a page that holds more
+
+
+def load(workdir: pathlib.Path) -> dict | None:
+  """The views of a workdir as a page holds them; None if there are none.
+
+  Of many or large ones the first that fit.
+  """
+  folder = workdir / views_lib.FOLDER
+  try:
+    index = json.loads((folder / 'index.json').read_text())
+  except (OSError, ValueError):
+    return None
+  shown, size = [], 0
+  for view in index['views']:
+    images = {
+      stage: (folder / name).read_bytes()
+      for stage, name in view['files'].items()
+    }
+    size += sum(map(len, images.values()))
+    if shown and size > _MOST:
+      break
+    shown.append(describe(view, images))
+  return {'domains': index['domains'], 'views': shown} if shown else None
+
+
+def describe(view: Mapping, images: Mapping[str, bytes]) -> dict:
+  """A view as page.js takes it.
+
+  Args:
+    view: its 'name', 'rank' and 'neighbours'.
+    images: packed NIfTI files by stage.
+  """
+  return {
+    'name': view['name'],
+    'rank': view['rank'],
+    'neighbours': view['neighbours'],
+    'images': {
+      stage: base64.b64encode(content).decode()
+      for stage, content in images.items()
+    },
+  }
+
+
+def write(
+  path: pathlib.Path,
+  view: views_lib.View,
+  *,
+  domains: Sequence[str],
+  title: str,
+  details: Mapping[str, object],
+  picture: pathlib.Path,
+) -> pathlib.Path:
+  """Writes a page with one view.
+
+  Args:
+    path: of the page.
+    view: to be shown.
+    domains: names of a and b.
+    title: what it is of.
+    details: what is to be known of how it was made.
+    picture: for browsers that cannot draw volumes.
+  """
+  images = {
+    stage: views_lib.encode(view, stage, domains) for stage in view.images
+  }
+  told = {'name': view.name, 'rank': view.rank, 'neighbours': view.neighbours}
+  return page.write(
+    path,
+    'preview.html.jinja',
+    title=title,
+    details=details,
+    niivue=assets.read_niivue(),
+    viewer={'domains': list(domains), 'views': [describe(told, images)]},
+    embed_json=page.embed_json,
+    fallback=page.embed_picture(picture),
+  )

@@ -1,0 +1,37 @@
+"""The report of a run as a page, made of the files that it has left."""
+
+import pathlib
+
+from cyclegan_jax import console
+from cyclegan_jax import errors
+from cyclegan_jax.pages import card
+from cyclegan_jax.pages import report as report_page
+
+
+def report(workdir: str, *, target: str | None = None) -> pathlib.Path:
+  """Writes report.html, and MODEL_CARD.md if it is of one run.
+
+  Args:
+    workdir: of a run, or of several with commas between them.
+    target: where the page goes; None: into the workdir.
+
+  Returns:
+    Where it is.
+
+  Raises:
+    UserError: if a workdir holds no run.
+  """
+  workdirs = [pathlib.Path(each) for each in workdir.split(',') if each]
+  alone = len(workdirs) == 1
+  if target is None and not alone:
+    raise errors.UserError(
+      'a report of several runs needs --target=..., such as compare.html'
+    )
+  path = pathlib.Path(target) if target else workdirs[0] / 'report.html'
+  if path.is_dir():
+    raise errors.UserError(f'--target={target} is a folder; name a .html file')
+  report_page.write(workdirs, path)
+  if alone:
+    card.write(workdirs[0])
+  console.say(f'report: {path}')
+  return path
