@@ -6,6 +6,11 @@ r"""Command line: flags and a table of modes.
   python launch.py --mode=translate --workdir=W --direction=ab --source=IN \
       --target=OUT
   python launch.py --mode=evaluate --workdir=W --source_a=DIR --source_b=DIR
+  python launch.py --mode=list --workdir=W
+  python launch.py --mode=pack --workdir=W --target=model.zip
+
+What --mode=pack has written takes the place of W in all but training, which
+begins from it with --config.start_from=model.zip.
 
 Exit status: 0 done; 2 a mistake in a flag, a path or a file, told in one line;
 1 anything else that stopped the run, the cause in the last line.
@@ -41,7 +46,7 @@ def _check_translation(given):
   checks.check_inference(given['workdir'], given)
 
 
-_RUN = {'workdir': 'W, the folder of a run'}
+_RUN = {'workdir': 'W, the folder of a run or a file of --mode=pack'}
 MODES = {
   'train': command_line.Mode(
     entry='cyclegan_jax.train:train',
@@ -83,6 +88,19 @@ MODES = {
     required={'workdir': 'W, the folder of a run, or W1,W2 of several'},
     optional=('target',),
   ),
+  'list': command_line.Mode(
+    entry='cyclegan_jax.listing:list_checkpoints',
+    help='shows the checkpoints of a run, and what is known of each',
+    check=lambda given: checks.check_inference(given['workdir'], given),
+    required=_RUN,
+  ),
+  'pack': command_line.Mode(
+    entry='cyclegan_jax.pack:pack',
+    help='writes a model to hand on: what translates, and nothing else',
+    check=lambda given: checks.check_pack(given['workdir'], given),
+    required=_RUN | {'target': 'model.zip, the file to write'},
+    optional=('checkpoint', 'overwrite'),
+  ),
 }
 
 config_flags.DEFINE_config_file(
@@ -107,10 +125,10 @@ flags.DEFINE_enum(
 flags.DEFINE_integer(
   'batch_size', 4, 'Slices at a time on each device.', lower_bound=1
 )
-flags.DEFINE_enum(
-  'checkpoint', 'newest', ['newest', 'best'], 'Best: as judged without pairs.'
+flags.DEFINE_string(
+  'checkpoint', 'newest', 'newest, best (as judged without pairs), or a step.'
 )
-flags.DEFINE_bool('overwrite', False, 'Replace translations that exist.')
+flags.DEFINE_bool('overwrite', False, 'Replace what exists.')
 flags.DEFINE_bool('preview', False, 'Draw every translation in three planes.')
 flags.DEFINE_string(
   'shard', None, 'I/N, the share of the scans, I from 0; default: as SLURM says'

@@ -27,8 +27,9 @@ def make_trees() -> dict:
 def write(workdir: pathlib.Path):
   """Saves one checkpoint in a workdir."""
   from cyclegan_jax.runtime import checkpoint
+  from cyclegan_jax.runtime import kept
 
-  path = workdir / checkpoint.KINDS['newest'] / str(_STEP)
+  path = workdir / kept.KINDS['newest'] / str(_STEP)
   checkpoint.write(path, make_trees(), _META)
 
 
@@ -44,9 +45,10 @@ def read(workdir: pathlib.Path) -> bool:
   import jax
 
   from cyclegan_jax.runtime import checkpoint
+  from cyclegan_jax.runtime import kept
 
   trees = make_trees()
-  path = checkpoint.find(workdir)
+  path = kept.find(workdir)
   meta = checkpoint.read_meta(path)
   same = {name: meta[name] for name in _META} == _META
   found = [(checkpoint.read_trees(path, trees), trees)]

@@ -49,6 +49,10 @@ def get_config() -> ml_collections.ConfigDict:
   # cache folder; 'off': nowhere. JAX_COMPILATION_CACHE_DIR wins over a folder.
   config.compile_cache = ''
 
+  # Begin from the networks of another run: its workdir, or a file of
+  # --mode=pack (docs/models.md). Empty: anew.
+  config.start_from = ''
+
   config.data = ml_collections.ConfigDict()
   # Folders of scans, searched through their subfolders, or patterns such as
   # 'scans/*/T1.nii.gz': NIfTI, DICOM, NRRD, MetaImage, .npy, PNG, JPEG, TIFF.

@@ -116,8 +116,8 @@ def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
   """
   if config.data.test_a == stored_config.HIDDEN:
     raise errors.UserError(
-      'config.json, which tells where the held-out scans lie, cannot be read: '
-      'name them, --source_a=DIR --source_b=DIR'
+      'config.json, which alone tells where the held-out scans lie, is not '
+      'there or cannot be read: name them, --source_a=DIR --source_b=DIR'
     )
   if config.data.test_a:
     return config.data.test_a, config.data.test_b
@@ -165,6 +165,14 @@ def networks(config: ml_collections.ConfigDict) -> dict[str, nn.Module]:
   return dict(
     generator=_generator(config), discriminator=_discriminator(config)
   )
+
+
+def generator_shapes(config: ml_collections.ConfigDict):
+  """The shapes and types of a generator's parameters, as a tree."""
+  size = config.image_size
+  image = jax.ShapeDtypeStruct((1, size, size, 1), np.float32)
+  module = networks(config)['generator']
+  return jax.eval_shape(module.init, jax.random.key(0), image)['params']
 
 
 def create_state(

@@ -13,6 +13,7 @@ from cyclegan_jax import files
 from cyclegan_jax import rules
 from cyclegan_jax.mri import scans
 from cyclegan_jax.runtime import cluster
+from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import workdir_lock
 
 # Fields that may differ between the processes of a run: where things are.
@@ -60,7 +61,10 @@ def check_training(config, workdir: str):
     UserError: for the first mistake found.
   """
   rules.check_values(flatten(config.to_dict()))
-  refuse_addresses({'--workdir': workdir, **_folders(config.data)})
+  refuse_addresses(
+    {'--workdir': workdir, '--config.start_from': config.start_from}
+    | _folders(config.data)
+  )
   _check_folders(config.data)
   # Of several processes the first does so once it knows that it is.
   if cluster.find(config.distributed, os.environ) is None:
@@ -107,8 +111,9 @@ def check_inference(workdir: str, arguments: dict):
   """Checks that a run, and what it is to be applied to, are there.
 
   Args:
-    workdir: of the run.
-    arguments: flags by name; those that name sources are checked.
+    workdir: of the run, or a file of `--mode=pack`.
+    arguments: flags by name; the checkpoint and those that name sources are
+      checked.
 
   Raises:
     UserError: for the first mistake found.
@@ -121,10 +126,7 @@ def check_inference(workdir: str, arguments: dict):
       if name.startswith('source') or name == 'target'
     }
   )
-  if not _has_checkpoint(pathlib.Path(workdir)):
-    raise errors.UserError(
-      f'--workdir={workdir} holds no checkpoint; name the folder of a run'
-    )
+  _check_kept('--workdir', workdir, arguments.get('checkpoint', 'newest'))
   sources = {
     name: value
     for name, value in arguments.items()
@@ -137,6 +139,35 @@ def check_inference(workdir: str, arguments: dict):
       scans.check_source(value)
     except errors.UserError as error:
       raise errors.UserError(f'--{name}: {error}') from None
+
+
+def check_pack(workdir: str, arguments: dict):
+  """Checks that a run can be packed, and its file be written.
+
+  Args:
+    workdir: of the run.
+    arguments: flags by name.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  check_inference(workdir, arguments)
+  target = pathlib.Path(arguments['target'])
+  if pathlib.Path(workdir).is_file():
+    raise errors.UserError(f'--workdir={workdir} is packed already: copy it')
+  if target.suffix != '.zip':
+    raise errors.UserError(
+      f'--target={target}: name a file that ends in .zip, such as '
+      f'{target.name or "model"}.zip'
+    )
+  if target.is_dir():
+    raise errors.UserError(f'--target={target} is a folder; name a file')
+  if not target.parent.is_dir():
+    raise errors.UserError(
+      f'--target={target}: there is no folder {target.parent}; make it first'
+    )
+  if target.exists() and not arguments['overwrite']:
+    raise errors.UserError(f'--target={target} exists; --overwrite replaces it')
 
 
 def flatten(section: dict, prefix: str = '') -> dict:
@@ -186,6 +217,11 @@ def check_workdir(config, workdir: pathlib.Path):
   Raises:
     UserError: if it cannot, or is of another config.
   """
+  if workdir.suffix == '.zip' and not workdir.is_dir():
+    raise errors.UserError(
+      f'--workdir={workdir} is a packed model, in which nothing is trained: '
+      f'name a new folder, and --config.start_from={workdir}'
+    )
   if workdir.exists() and not workdir.is_dir():
     raise errors.UserError(f'--workdir={workdir} is a file; name a folder')
   workdir_lock.check(workdir)
@@ -196,18 +232,22 @@ def check_workdir(config, workdir: pathlib.Path):
       f'--workdir={workdir} cannot be written to: {error.strerror}; name '
       'another folder'
     ) from None
-  if not _has_checkpoint(workdir):
+  _check_start(config.start_from, workdir)
+  if not kept.list_kind(workdir, 'newest'):
+    if config.start_from:
+      _check_kept('--config.start_from', config.start_from, 'newest')
     return
   path = workdir / 'config.json'
   try:
-    run = json.loads(path.read_text())['config']
-  except (OSError, ValueError, KeyError) as error:
+    run = dict(json.loads(path.read_text())['config'])
+  except (OSError, ValueError, KeyError, TypeError) as error:
     raise errors.UserError(
       f'{workdir} holds checkpoints but {path} cannot be read ({error}); '
       'use another --workdir'
     ) from None
+  run = {'start_from': ''} | run  # which older versions did not know
   differing = [
-    f'{name} ({old} there, {new} now)'
+    f'{name} ({_show(old)} there, {_show(new)} now)'
     for name, (old, new) in find_changes(run, config.to_dict()).items()
     if name not in RESUMABLE
   ]
@@ -218,5 +258,28 @@ def check_workdir(config, workdir: pathlib.Path):
     )
 
 
-def _has_checkpoint(workdir):
-  return bool(files.list_numbered(workdir / 'checkpoints'))
+def _show(value):
+  return "''" if value == '' else value
+
+
+def _check_start(start_from, workdir):
+  """A run does not start from itself."""
+  if start_from and os.path.realpath(start_from) == os.path.realpath(workdir):
+    raise errors.UserError(
+      f'--config.start_from={start_from} is the workdir of this run: name that '
+      'of another, or leave it out'
+    )
+
+
+def _check_kept(name, place, which):
+  """That a flag or field names a run, or a packed one, with a checkpoint."""
+  path = pathlib.Path(place)
+  there = path.is_file() or any(
+    kept.list_kind(path, kind) for kind in kept.KINDS
+  )
+  if not there:
+    raise errors.UserError(
+      f'{name}={place} holds no checkpoint; name the folder of a run, or a '
+      'file of --mode=pack'
+    )
+  kept.find(place, which)

@@ -50,6 +50,14 @@ def report_progress(task: str) -> Callable[[int, int], None]:
   return report
 
 
+def format_size(size: int) -> str:
+  """Bytes as people say them: '12 kB', '3.4 MB', '1.2 GB'."""
+  for unit, words in ((1e9, 'GB'), (1e6, 'MB')):
+    if size >= unit:
+      return f'{size / unit:.3g} {words}'
+  return f'{size / 1e3:.3g} kB'
+
+
 def format_duration(seconds: float) -> str:
   """Seconds as people say them: '45 s', '12 min', '3.5 h', '2.0 days'."""
   if seconds < 90:

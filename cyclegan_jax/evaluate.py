@@ -18,7 +18,7 @@ from cyclegan_jax.evaluation import tables
 from cyclegan_jax.evaluation import views
 from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans as scans_lib
-from cyclegan_jax.runtime import checkpoint as checkpoint_lib
+from cyclegan_jax.runtime import kept
 
 
 def evaluate(
@@ -35,15 +35,15 @@ def evaluate(
   Scans of the same name or patient in both sources are pairs and are compared
   with the truth; without pairs, only what needs no truth is measured. Writes
   evaluation.json, evaluation.csv and, with pairs, a picture of each direction
-  to the workdir.
+  to the workdir, of a packed run to the folder `kept.make_home`.
 
   Args:
-    workdir: of the run.
+    workdir: of the run, or what was packed of it.
     source_a: scans of domain a; None: the held-out scans of the run.
     source_b: likewise of domain b.
     volume: which volume of 4-D files; -1: as in training.
     batch_size: slices at a time, on each device.
-    checkpoint: 'newest', or 'best' as judged without pairs while training.
+    checkpoint: 'newest', 'best' as judged without pairs, or a step.
 
   Returns:
     What evaluation.json holds.
@@ -53,7 +53,7 @@ def evaluate(
     errors.Incomplete: if some cannot; the others are scored and written.
   """
   workdir = pathlib.Path(workdir)
-  path = checkpoint_lib.find(workdir, checkpoint)
+  path = kept.find(workdir, checkpoint)
   meta = restore.read_meta(path)
   simulated = None
   if source_a is None or source_b is None:
@@ -154,9 +154,10 @@ class _Found:
 
 def _write(workdir, meta, translators, found, *, paired):
   """Report, table, pictures and pages; the report also returned."""
+  folder = kept.make_home(workdir)
   domains = translators['ab'].domains
   report, written = conclude.write_scores(
-    workdir,
+    folder,
     'evaluation',
     found.records,
     found.examples,
@@ -166,11 +167,12 @@ def _write(workdir, meta, translators, found, *, paired):
     notes=found.notes,
     failed=found.failed,
   )
-  views.write(workdir, found.extremes.views(), domains=domains, step=meta.step)
+  views.write(folder, found.extremes.views(), domains=domains, step=meta.step)
   for line in tables.format_means(report):
     console.say(line)
-  console.say(f'written to {workdir}: {", ".join(written)}')
-  console.say(f'report: {conclude.write_pages(workdir)}')
+  console.say(f'written to {folder}: {", ".join(written)}')
+  if (folder / 'config.json').exists():
+    console.say(f'report: {conclude.write_pages(folder)}')
   return report
 
 

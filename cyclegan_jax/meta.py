@@ -22,6 +22,8 @@ class Meta:
     sums: of the logbook's open window and epoch; of checkpoints that training
       goes on from.
     distance: without pairs; of those chosen by it.
+    started_from: of what the run began as, if not anew: 'step', 'digest' of
+      the generators, and whether 'discriminators' came along.
   """
 
   config: dict
@@ -33,6 +35,7 @@ class Meta:
   patients: dict
   sums: dict | None = None
   distance: float | None = None
+  started_from: dict | None = None
 
   def to_json(self) -> dict:
     """What JSON can hold; shares nothing that changes while a run goes on."""

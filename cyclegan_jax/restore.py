@@ -4,20 +4,18 @@ from collections.abc import Sequence
 import pathlib
 
 import jax
-import jax.numpy as jnp
 
 from cyclegan_jax import build
 from cyclegan_jax import meta as meta_lib
+from cyclegan_jax import source as source_lib
 from cyclegan_jax import stored_config
-from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.inference import translation
-from cyclegan_jax.runtime import checkpoint
 from cyclegan_jax.runtime import devices
 
 
 def read_meta(path: pathlib.Path) -> meta_lib.Meta:
-  """What the checkpoint in a folder says of its run."""
-  return meta_lib.Meta.from_json(checkpoint.read_meta(path), path)
+  """What a checkpoint, or what was packed of one, says of its run."""
+  return source_lib.open_source(path).meta
 
 
 def load_translators(
@@ -26,26 +24,23 @@ def load_translators(
   """The generators of a run.
 
   Args:
-    path: of its checkpoint; nothing else is needed.
+    path: of its checkpoint or of what was packed of it; nothing else is needed.
     directions: which of 'ab' and 'ba'.
 
   Raises:
-    UserError: if it is of an older version.
+    UserError: if it is damaged, or of an older version.
   """
-  meta = read_meta(path)
+  found = source_lib.open_source(path)
+  meta = found.meta
   config = stored_config.read(meta.config)
   build.keep_compiled(config)
   module = build.networks(config)['generator']
   settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}
-  image = jnp.zeros((1, config.image_size, config.image_size, 1))
-  like = jax.eval_shape(module.init, jax.random.key(0), image)['params']
+  like = build.generator_shapes(config)
   translators = {}
   for direction in directions:
     source, target = direction
-    name = f'gen_{direction}'
-    params = checkpoint.read_params(
-      path, (state_lib.average_of(name), name), like
-    )
+    params = source_lib.read_generator(found, direction, like)
     translators[direction] = translation.Translator(
       generate=_compile(module, params),
       devices=jax.local_device_count(),
@@ -55,7 +50,7 @@ def load_translators(
       settings=(settings[source], settings[target]),
       intensities=(meta.intensities[source], meta.intensities[target]),
       step=meta.step,
-      run=path.resolve().parents[1].name,
+      run=found.run,
       network=config.generator.network,
     )
   return translators

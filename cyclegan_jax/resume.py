@@ -47,7 +47,12 @@ def resume(
     saved = meta_lib.Meta.from_json(known, workdir)
     _check_same_data(data, saved.data, workdir)
     _tell_changes(saved, meta)
-    meta = dataclasses.replace(meta, step=saved.step, sums=saved.sums)
+    meta = dataclasses.replace(
+      meta,
+      step=saved.step,
+      sums=saved.sums,
+      started_from=saved.started_from,
+    )
   elif jax.process_count() == 1:
     return state, meta
   # Of a fresh run too: other machines may have rounded other weights.

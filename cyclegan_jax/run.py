@@ -16,6 +16,7 @@ from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import errors
 from cyclegan_jax import meta as meta_lib
+from cyclegan_jax import predecessor
 from cyclegan_jax import resume
 from cyclegan_jax import stored_config
 from cyclegan_jax.contrast import start as start_lib
@@ -27,6 +28,7 @@ from cyclegan_jax.reporting import outlet
 from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import keeper
+from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import processes
 from cyclegan_jax.runtime import workdir_lock
 
@@ -101,6 +103,9 @@ def open_run(
   devices.check_batch_size(config.batch_size, config.accumulate_steps)
   build.keep_compiled(config)
   modules = build.networks(config)
+  processes.first_alone(
+    functools.partial(_check_start, config, workdir, modules), 'start'
+  )
   data = processes.in_turn(lambda: build.open_data(config), 'data')
   processes.check_same(
     data.named_fingerprints() | {'the config': checks.shared_fields(config)}
@@ -161,6 +166,12 @@ def _hold_workdir(config, workdir, stack):
   return stack.enter_context(workdir_lock.hold(workdir))
 
 
+def _check_start(config, workdir, modules):
+  """Of what a new run is to start from; one that goes on has no use for it."""
+  if config.start_from and not kept.list_kind(workdir, 'newest'):
+    predecessor.check(config, modules['generator'])
+
+
 def _open_keepers(config, workdir, stack, take_workdir):
   still_ours = take_workdir()
   return [
@@ -192,6 +203,24 @@ def open_logbook(
   )
 
 
+def begin(config: ml_collections.ConfigDict, run: Run):
+  """Brings a fresh run to where it starts.
+
+  Args:
+    config: of the run.
+    run: opened, at step 0; its state is changed, and its meta if the networks
+      are another run's.
+
+  Raises:
+    UserError: if those are damaged.
+  """
+  if not config.start_from:
+    run.state = fit_start(config, run.data, run.state)
+    return
+  run.state, started = predecessor.begin(config, run.state)
+  run.meta = dataclasses.replace(run.meta, started_from=started)
+
+
 def fit_start(
   config: ml_collections.ConfigDict,
   data: sources.Data,
@@ -202,7 +231,7 @@ def fit_start(
     return state
   # By one machine: another may round differently.
   maps = processes.first_alone(
-    functools.partial(_fit_maps, config, data), 'start'
+    functools.partial(_fit_maps, config, data), 'maps'
   )
   return start_lib.put(state, processes.tell_facts(maps))
 
@@ -225,7 +254,7 @@ def save(
 
   Args:
     run: that it is of.
-    kind: one of `checkpoint.KINDS`; only 'newest' can be gone on from.
+    kind: one of `kept.KINDS`; only 'newest' can be gone on from.
     state: after `step`; may be donated once this returns.
     step: done.
     **known: `sums` or `distance`, as in `meta.Meta`.

@@ -12,7 +12,7 @@ _SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
 
 
 def hide_paths(stored: dict) -> dict:
-  """A config without the places of scans, which can name people.
+  """A config without the places of scans and runs, which can name people.
 
   config.json has them, where they are plain to see and can be taken out; what a
   checkpoint needs besides is that the scans were not the simulated heads.
@@ -22,7 +22,20 @@ def hide_paths(stored: dict) -> dict:
   """
   data = stored['data']
   hidden = {name: HIDDEN for name in _SOURCES if data[name]}
-  return stored | {'data': data | hidden}
+  start = {'start_from': HIDDEN} if stored.get('start_from') else {}
+  return stored | start | {'data': data | hidden}
+
+
+def hide_machine(stored: dict) -> dict:
+  """A config to hand on: neither places of scans nor anything of the machine.
+
+  Args:
+    stored: as a checkpoint holds it; older runs lack some fields.
+  """
+  hidden = hide_paths(stored)
+  known = {'compile_cache': '', 'distributed': 'auto'}
+  plain = {name: value for name, value in known.items() if name in stored}
+  return hidden | plain | {'data': hidden['data'] | {'cache': ''}}
 
 
 def read(stored: dict) -> ml_collections.ConfigDict:

@@ -60,7 +60,7 @@ def _train(config, workdir):
       console.say(f'nothing left to do; to go on, raise --config.{limit}')
       return run.state
     if run.meta.step == 0:
-      run.state = run_lib.fit_start(config, run.data, run.state)
+      run_lib.begin(config, run)
     # Not the key of the weights.
     key = devices.create_replicated(lambda: jax.random.key(config.seed + 1))
     train_step = compilation.compile_step(config, run.state, key)

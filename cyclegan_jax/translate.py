@@ -20,7 +20,7 @@ from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import identity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri.formats import dispatch
-from cyclegan_jax.runtime import checkpoint as checkpoint_lib
+from cyclegan_jax.runtime import kept
 
 # A result that loses more of its voxels, or has fewer levels, is none.
 _CLIPPED = 0.01
@@ -46,7 +46,7 @@ def translate(
   """Translates every scan of `source`, or this process's share of them.
 
   Args:
-    workdir: of the run whose generators translate.
+    workdir: of the run whose generators translate, or what was packed of it.
     direction: 'ab' or 'ba'.
     source: a scan, a DICOM folder, a folder of many scans, or a pattern.
     target: a file whose suffix names the format, or a folder: for one DICOM
@@ -55,7 +55,7 @@ def translate(
     volume: which volume of 4-D files; -1: as in training.
     voxel_type: 'float32', or 'input' for the type of the source's voxels.
     batch_size: slices at a time, on each device.
-    checkpoint: 'newest', or 'best' as judged without pairs while training.
+    checkpoint: 'newest', 'best' as judged without pairs, or a step.
     overwrite: whether to replace what exists.
     preview: whether to draw every translation beside its source.
     shard: 'I/N', the share of this process; None: as the scheduler says.
@@ -67,7 +67,9 @@ def translate(
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
-  pseudonyms = identity.open_pseudonyms(workdir) if deidentify else None
+  pseudonyms = None
+  if deidentify:
+    pseudonyms = identity.open_pseudonyms(kept.make_home(workdir))
   jobs = _plan(source, target, pseudonyms)
   alone = len(jobs) == 1
   share = shares.choose(shard, os.environ)
@@ -81,9 +83,8 @@ def translate(
   todo = [job for job, output in found if overwrite or not output.taken]
   if alone and mine and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
-  model = restore.load_translators(
-    checkpoint_lib.find(workdir, checkpoint), [direction]
-  )[direction]
+  path = kept.find(workdir, checkpoint)
+  model = restore.load_translators(path, [direction])[direction]
   if share.count > 1:
     advice = '; --shard=0/1 takes them all' if shard is None else ''
     console.say(f'{share}: {len(mine)} of {len(jobs)} scans{advice}')
@@ -104,7 +105,7 @@ def translate(
     console.say(str(job.target))
     return
   # It names sources: not to lie beside what leaves out who they are of.
-  place = pathlib.Path(workdir if deidentify else target)
+  place = pathlib.Path(kept.make_home(workdir) if deidentify else target)
   _translate_all(todo, translate_scan, cohort.open_list(place, share))
 
 

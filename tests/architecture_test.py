@@ -13,8 +13,8 @@ _PACKAGE = _ROOT / 'cyclegan_jax'
 _MODULES = sorted(_PACKAGE.rglob('*.py'))
 # Who may be handed a config; everybody else gets values.
 _BORDER = (
-  *('build', 'checks', 'compilation', 'evaluate', 'restore', 'run'),
-  'stored_config',
+  *('build', 'checks', 'compilation', 'evaluate', 'predecessor', 'restore'),
+  *('pack', 'run', 'source', 'stored_config'),
 )
 
 

@@ -34,7 +34,7 @@ from cyclegan_jax import train
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
-from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -180,7 +180,7 @@ def use_identity(monkeypatch):
       network='identity',
     )
     monkeypatch.setattr(restore, 'load_translators', lambda *_: {'ab': same})
-    monkeypatch.setattr(checkpoint, 'find', lambda workdir, kind: workdir)
+    monkeypatch.setattr(kept, 'find', lambda workdir, kind: workdir)
 
   return use
 

@@ -16,6 +16,7 @@ import pytest
 from configs import smoke
 from cyclegan_jax import train
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _FIELDS = {
@@ -88,7 +89,7 @@ def stopped(environment, fields, tmp_path_factory):
 def test_a_stop_of_one_stops_both_at_one_step_with_a_line(stopped):
   workdir, running, told = stopped
   assert [process.returncode for process in running] == [1, 1], told
-  step = checkpoint.find(workdir).name
+  step = kept.find(workdir).name
   line = f': interrupted: step {step} is saved, the same command resumes there'
   for name, (_, said) in zip(
     ('launch.py', 'launch.py, process 1 of 2'), told, strict=True
@@ -103,14 +104,14 @@ def test_one_process_of_four_devices_goes_on_where_two_stopped(
 ):
   """With dropout and Adam: as four devices would have gone all the way."""
   workdir, *_ = stopped
-  last = int(checkpoint.find(workdir).name) + 3
+  last = int(kept.find(workdir).name) + 3
   process = start(environment(4), workdir, fields, max_steps=last)
   said = process.communicate(timeout=120)
   assert process.returncode == 0, said
   config = smoke.get_config()
   config.update_from_flattened_dict(fields | {'max_steps': last})
   state = train.train(config, tmp_path)
-  trees = checkpoint.read_trees(checkpoint.find(workdir), state.trees())
+  trees = checkpoint.read_trees(kept.find(workdir), state.trees())
   chex.assert_trees_all_close(
     jax.device_get(list(trees.values())),
     jax.device_get(list(state.trees().values())),

@@ -23,7 +23,7 @@ from cyclegan_jax import restore
 from cyclegan_jax import run as run_lib
 from cyclegan_jax import train
 from cyclegan_jax import translate
-from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 
 pytestmark = pytest.mark.filterwarnings('ignore:Sharding info not provided')
 
@@ -116,9 +116,9 @@ def test_training_goes_on_with_what_was_learnt(
   for line in lines:
     numbers = [value for value in line.values() if isinstance(value, float)]
     assert np.isfinite(numbers).all() and len(numbers) > 5
-  assert checkpoint.find(workdir).name == '8'
+  assert kept.find(workdir).name == '8'
   # Distances of then were of what was taken for heads: they count no more.
-  assert checkpoint.find(workdir, 'best').name == '8'
+  assert kept.find(workdir, 'best').name == '8'
 
 
 def test_it_translates_by_its_averages_without_a_config(
@@ -136,7 +136,7 @@ def test_it_translates_by_its_averages_without_a_config(
   assert sidecar['checkpoint'] == 6
   assert sidecar['direction'] == 'T1w to T2w (ab)'
 
-  path = checkpoint.find(workdir)
+  path = kept.find(workdir)
   translators = restore.load_translators(path)
   module = build.networks(config)['generator']
   images = jnp.linspace(-1, 1, 32 * 32).reshape(1, 32, 32, 1)

@@ -11,12 +11,13 @@ from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax.networks import generators
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 
 
 @pytest.fixture
 def path(trained, tmp_path):
   """A copy of the checkpoint, in a workdir where nothing else is."""
-  found = checkpoint.find(trained)
+  found = kept.find(trained)
   return shutil.copytree(found, tmp_path / 'run' / 'checkpoints' / found.name)
 
 

@@ -22,6 +22,7 @@ _CONFIGS = pathlib.Path(default.__file__).parent
 # Whatever they are: paths, and truth values, which have a type and no range.
 _FREE = {
   'compile_cache',
+  'start_from',
   'data.train_a',
   'data.train_b',
   'data.test_a',

@@ -21,6 +21,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax import train
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import processes
 
 _CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -180,7 +181,7 @@ def test_the_best_checkpoint_is_the_least_distant(
   lines = [x for x in read_lines(tmp_path) if x['kind'] == 'evaluation']
   assert [line['step'] for line in lines] == list(range(1, _STEPS + 1))
   best = min(lines, key=lambda line: line['distance'])
-  path = checkpoint.find(tmp_path, 'best')
+  path = kept.find(tmp_path, 'best')
   assert path.name == str(best['step'])
   assert [p.name for p in path.parent.iterdir()] == [path.name]
   meta = checkpoint.read_meta(path)
@@ -198,8 +199,8 @@ def test_a_resumed_run_knows_its_best_checkpoint(config, tmp_path, change_meta):
   )
   config.max_steps = 3
   train.train(config, tmp_path)
-  assert checkpoint.find(tmp_path, 'best').name == '1'
-  assert checkpoint.find(tmp_path).name == '3'
+  assert kept.find(tmp_path, 'best').name == '1'
+  assert kept.find(tmp_path).name == '3'
 
 
 def test_the_best_of_a_killed_run_is_not_that_of_the_next(
@@ -210,12 +211,12 @@ def test_the_best_of_a_killed_run_is_not_that_of_the_next(
   config.max_steps = 2
   train.train(config, tmp_path)
   change_meta(
-    checkpoint.find(tmp_path, 'best'), lambda meta: meta.update(distance=0.0)
+    kept.find(tmp_path, 'best'), lambda meta: meta.update(distance=0.0)
   )
   shutil.rmtree(tmp_path / 'checkpoints')
   config.seed = 1
   train.train(config, tmp_path)
-  assert checkpoint.read_meta(checkpoint.find(tmp_path, 'best'))['distance'] > 0
+  assert checkpoint.read_meta(kept.find(tmp_path, 'best'))['distance'] > 0
 
 
 def test_an_evaluation_at_the_end_alone_chooses_no_best(config, tmp_path):
@@ -223,11 +224,11 @@ def test_an_evaluation_at_the_end_alone_chooses_no_best(config, tmp_path):
   config.evaluate_every_steps = 2
   config.max_steps = 3
   train.train(config, tmp_path)
-  meta = checkpoint.read_meta(checkpoint.find(tmp_path, 'best'))
+  meta = checkpoint.read_meta(kept.find(tmp_path, 'best'))
   assert meta['step'] == 2
   lines = [x for x in read_lines(tmp_path) if x['kind'] == 'evaluation']
   assert [line['step'] for line in lines] == [2, 3]
-  assert checkpoint.find(tmp_path).name == '3'
+  assert kept.find(tmp_path).name == '3'
 
 
 @pytest.mark.parametrize('stop', [3, None])
@@ -275,14 +276,14 @@ def test_a_checkpoint_of_four_devices_opens_on_one(config, uninterrupted):
   schedule = build.schedule(config, steps_per_epoch=2)
   like = jax.jit(build.create_state(config, build.networks(config), schedule))()
   assert len(like.step.sharding.device_set) == 1
-  trees = checkpoint.read_trees(checkpoint.find(workdir), like.trees())
+  trees = checkpoint.read_trees(kept.find(workdir), like.trees())
   state = like.with_trees(trees)
   chex.assert_trees_all_equal(leaves(state), leaves(expected))
 
 
 def test_the_averages_translate(uninterrupted):
   workdir, state = uninterrupted
-  path = checkpoint.find(workdir)
+  path = kept.find(workdir)
   for direction in ('ab', 'ba'):
     average = state.averages[f'gen_{direction}']
     name = f'gen_{direction}'
@@ -345,7 +346,7 @@ def test_steps_without_a_finite_loss_stop_the_run(config, tmp_path, capsys):
   )
   assert found, raised.value
   first = int(found[3])
-  path = checkpoint.find(tmp_path)
+  path = kept.find(tmp_path)
   assert int(path.name) < first + 3
   params = checkpoint.read_params(
     path,
@@ -371,7 +372,7 @@ def test_translations_that_are_not_finite_stop_the_run(
   with pytest.raises(FloatingPointError, match='is nan at step 1'):
     train.train(config, tmp_path)
   with pytest.raises(errors.UserError, match='no newest checkpoint'):
-    checkpoint.find(tmp_path)
+    kept.find(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,25 @@
 """Taking a log back to the step that a run goes on from."""
 
+import contextlib
 import json
 import pathlib
 
 from cyclegan_jax import files
 
 SAMPLE = 'samples/step_{}.png'
+
+
+def read_lines(path: pathlib.Path) -> list[dict]:
+  """The lines of metrics.jsonl, in order; none of a log that is not there.
+
+  Half a line, where a run was killed, is left out.
+  """
+  lines = []
+  if path.exists():
+    for text in path.read_text().splitlines():
+      with contextlib.suppress(json.JSONDecodeError):
+        lines.append(json.loads(text))
+  return lines
 
 
 def open_lines(path: pathlib.Path, start: int):
@@ -15,15 +29,11 @@ def open_lines(path: pathlib.Path, start: int):
   because the run ended where it now goes on. What is written to the file goes
   to the disk at once, all of it or as much as there is room for.
   """
-  kept = []
-  if path.exists() and start:
-    for text in path.read_text().splitlines():
-      try:
-        line = json.loads(text)
-      except json.JSONDecodeError:  # half a line: the run was killed here
-        continue
-      if line['step'] <= start and not line.get('final'):
-        kept.append(text + '\n')
+  kept = [
+    json.dumps(line) + '\n'
+    for line in (read_lines(path) if start else ())
+    if line['step'] <= start and not line.get('final')
+  ]
   with files.replace_file(path) as partial:
     partial.write_text(''.join(kept))
   return path.open('ab', buffering=0)

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import errno
-import hashlib
-import json
 import pathlib
 import sys
 import threading
@@ -24,14 +22,11 @@ from orbax import checkpoint as ocp
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax.runtime import digests
 
-# Folders of a workdir: to go on from, and the one `monitor` thinks best.
-KINDS = {'newest': 'checkpoints', 'best': 'best'}
 # Orbax counts its operations in one place: two that write at once wait for each
 # other's signals, and time out.
 _ONE_AT_A_TIME = threading.Lock()
-PARTIAL = '.orbax-checkpoint-tmp'  # in the name of what is being written
-_DIGESTS = 'digests'
 # It may be whole, and be read another time.
 _PASSING = (errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
 _LATE_SECONDS = 0.1  # in which the threads of what has failed come to an end
@@ -84,7 +79,7 @@ def write(path: pathlib.Path, trees: Mapping[str, Any], meta: dict):
   items: dict[str, Any] = {
     name: ocp.args.StandardSave(tree) for name, tree in trees.items()
   }
-  meta = meta | {_DIGESTS: _digest(trees) | {'meta': _digest_json(meta)}}
+  meta = digests.add(meta, _digest(trees))
   options = ocp.CompositeOptions(multiprocessing_options=_ALONE)
   with (
     _ONE_AT_A_TIME,
@@ -96,25 +91,6 @@ def write(path: pathlib.Path, trees: Mapping[str, Any], meta: dict):
     checkpointer.save(
       path, args=ocp.args.Composite(**items, meta=ocp.args.JsonSave(meta))
     )
-
-
-def find(workdir: str | pathlib.Path, kind: str = 'newest') -> pathlib.Path:
-  """The folder of the newest checkpoint of one of `KINDS` in a workdir.
-
-  Raises:
-    UserError: if there is none.
-  """
-  folder = pathlib.Path(workdir, KINDS[kind]).absolute()
-  steps = files.list_numbered(folder)
-  if not steps:
-    hint = (
-      ': none is chosen before the first evaluation, '
-      '--config.evaluate_every_steps; use --checkpoint=newest'
-    )
-    raise errors.UserError(
-      f'{workdir} has no {kind} checkpoint' + (hint if kind == 'best' else '')
-    )
-  return steps[-1]
 
 
 def read_meta(path: pathlib.Path) -> dict:
@@ -131,10 +107,7 @@ def read_meta(path: pathlib.Path) -> dict:
     ) as checkpointer,
   ):
     meta = checkpointer.restore(path / 'meta')
-    digests = meta.get(_DIGESTS)  # none of an older version
-    rest = {name: x for name, x in meta.items() if name != _DIGESTS}
-    if digests and digests['meta'] != _digest_json(rest):
-      raise ValueError('meta is not what was written')
+    digests.check_meta(meta)
     return meta
 
 
@@ -152,7 +125,7 @@ def read(
     UserError: if it is damaged or holds others.
   """
   meta = read_meta(path)
-  digests = meta.get(_DIGESTS)
+  known = meta.get(digests.KEY)  # none of an older version
   handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_ALONE)
   with (
     _naming_damage(path),
@@ -172,7 +145,7 @@ def read(
     if jax.tree.map(np.shape, trees) != jax.tree.map(np.shape, dict(like)):
       raise ValueError('the shapes are others')
     for name, digest in _digest(trees).items():
-      if digests is not None and digests[name] != digest:
+      if known is not None and known[name] != digest:
         raise ValueError(f'{name} is not what was written')
   return meta, trees
 
@@ -198,20 +171,13 @@ def read_params(path: pathlib.Path, names: Sequence[str], like):
 
 
 def _digest(trees):
-  """SHA-256 of every array by its place in the trees, cut to 128 bits."""
-  digests = {}
-  for place, leaf in jax.tree_util.tree_leaves_with_path(dict(trees)):
-    array = np.ascontiguousarray(leaf)
-    content = hashlib.sha256(f'{array.dtype} {array.shape}'.encode())
-    content.update(array.data)
-    name = jax.tree_util.keystr(place, simple=True, separator='/')
-    digests[name] = content.hexdigest()[:32]
-  return digests
-
-
-def _digest_json(content):
-  text = json.dumps(content, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()[:32]
+  """Digests of arrays by their place in the trees."""
+  return {
+    jax.tree_util.keystr(place, simple=True, separator='/'): digests.of_array(
+      np.asarray(leaf)
+    )
+    for place, leaf in jax.tree_util.tree_leaves_with_path(dict(trees))
+  }
 
 
 def _describe(leaf):

@@ -20,6 +20,7 @@ from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 
 
 class Keeper:
@@ -40,11 +41,11 @@ class Keeper:
 
     Args:
       workdir: of the run.
-      kind: one of `checkpoint.KINDS`.
+      kind: one of `kept.KINDS`.
       keep: how many to keep.
       may_write: whether the folder is still this process's.
     """
-    self._folder = (workdir / checkpoint.KINDS[kind]).absolute()
+    self._folder = (workdir / kept.KINDS[kind]).absolute()
     self._folder.mkdir(parents=True, exist_ok=True)
     self._keep = keep
     self._may_write = may_write
@@ -159,7 +160,7 @@ class Keeper:
     self._quiet.close()
 
   def _clear_partial(self):
-    for path in self._folder.glob(f'*{checkpoint.PARTIAL}*'):
+    for path in self._folder.glob(f'*{kept.PARTIAL}*'):
       shutil.rmtree(path, ignore_errors=True)
 
   def _write(self, step, host, meta):
@@ -195,7 +196,7 @@ def _free_name(path):
 
 def _delete(path):
   """A folder that is half gone is not to be taken for a checkpoint."""
-  gone = path.with_name(f'{path.name}{checkpoint.PARTIAL}')
+  gone = path.with_name(f'{path.name}{kept.PARTIAL}')
   with contextlib.suppress(OSError):
     path.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)

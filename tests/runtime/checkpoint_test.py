@@ -11,6 +11,7 @@ import pytest
 
 from cyclegan_jax import errors
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import kept
 
 
 def make_trees(number=0):
@@ -31,7 +32,7 @@ def make_trees(number=0):
 def write(workdir, *steps, kind='newest'):
   for step in steps:
     checkpoint.write(
-      workdir / checkpoint.KINDS[kind] / str(step),
+      workdir / kept.KINDS[kind] / str(step),
       make_trees(step),
       {'step': step, 'sums': {'x': 0.1}},
     )
@@ -39,7 +40,7 @@ def write(workdir, *steps, kind='newest'):
 
 def test_trees_come_back_by_name_to_the_bit(tmp_path):
   write(tmp_path, 4)
-  path = checkpoint.find(tmp_path)
+  path = kept.find(tmp_path)
   meta = checkpoint.read_meta(path)
   assert meta['step'] == 4 and meta['sums'] == {'x': 0.1}
   trees = checkpoint.read_trees(path, make_trees())
@@ -50,7 +51,7 @@ def test_trees_come_back_by_name_to_the_bit(tmp_path):
 
 def test_parameters_are_of_the_first_tree_there_is(tmp_path):
   write(tmp_path, 2)
-  path = checkpoint.find(tmp_path)
+  path = kept.find(tmp_path)
   like = jax.eval_shape(make_trees)['gen_ab']['params']
   for names, wanted in (
     (('average_gen_ab', 'gen_ab'), 'average_gen_ab'),
@@ -65,17 +66,17 @@ def test_the_newest_is_found_by_number(tmp_path):
   write(tmp_path, 2, 9, 11)
   (tmp_path / 'checkpoints' / '12.orbax-checkpoint-tmp').mkdir()
   (tmp_path / 'checkpoints' / 'mine').mkdir()
-  assert checkpoint.find(tmp_path) == tmp_path / 'checkpoints' / '11'
+  assert kept.find(tmp_path) == tmp_path / 'checkpoints' / '11'
 
 
 def test_each_kind_has_its_own_folder(tmp_path):
   write(tmp_path, 3)
   with pytest.raises(errors.UserError, match='best.*evaluate_every_steps'):
-    checkpoint.find(tmp_path, 'best')
+    kept.find(tmp_path, 'best')
   write(tmp_path, 2, kind='best')
-  assert checkpoint.find(tmp_path, 'best') == tmp_path / 'best' / '2'
+  assert kept.find(tmp_path, 'best') == tmp_path / 'best' / '2'
   with pytest.raises(errors.UserError, match='nowhere has no newest check'):
-    checkpoint.find(tmp_path / 'nowhere')
+    kept.find(tmp_path / 'nowhere')
 
 
 def cut_short(folder):
@@ -108,7 +109,7 @@ def test_a_damaged_checkpoint_is_told_and_an_older_one_named(
   tmp_path, item, damage
 ):
   write(tmp_path, 4, 8)
-  path = checkpoint.find(tmp_path)
+  path = kept.find(tmp_path)
   damage(path / item)
   message = 'checkpoints/8 is damaged, .* the one of step 4 is used'
   with pytest.raises(errors.UserError, match=message):
@@ -119,7 +120,7 @@ def test_a_damaged_checkpoint_is_told_and_an_older_one_named(
 def test_numbers_that_have_changed_on_the_disk_are_noticed(tmp_path, read):
   """Orbax reads them without a word."""
   write(tmp_path, 4)
-  path = checkpoint.find(tmp_path)
+  path = kept.find(tmp_path)
   # Not compressed, and so found: the numbers of one tree.
   stored = [
     x for x in files_of(path / 'disc_a') if b'\0\0\x80@' in x.read_bytes()
@@ -138,7 +139,7 @@ def test_numbers_that_have_changed_on_the_disk_are_noticed(tmp_path, read):
 
 def test_without_an_older_checkpoint_training_starts_anew(tmp_path):
   write(tmp_path, 4)
-  path = checkpoint.find(tmp_path)
+  path = kept.find(tmp_path)
   cut_short(path / 'disc_a')
   message = '4 is damaged.*no older one: train again'
   with pytest.raises(errors.UserError, match=message):
@@ -150,7 +151,7 @@ def test_trees_of_other_networks_are_told(tmp_path):
   other = make_trees()
   other['disc_a']['params']['kernel'] = np.zeros((5, 3), np.float32)
   with pytest.raises(errors.UserError, match='or of other networks'):
-    checkpoint.read_trees(checkpoint.find(tmp_path), other)
+    checkpoint.read_trees(kept.find(tmp_path), other)
 
 
 def test_what_orbax_does_not_come_to_is_not_complained_of(monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 from cyclegan_jax import errors
 from cyclegan_jax.runtime import checkpoint
 from cyclegan_jax.runtime import keeper
+from cyclegan_jax.runtime import kept as kept_lib
 
 
 def make_trees(number=0):
@@ -32,7 +33,7 @@ def save(workdir, *steps, **options):
 
 
 def list_steps(workdir, kind='newest'):
-  folder = workdir / checkpoint.KINDS[kind]
+  folder = workdir / kept_lib.KINDS[kind]
   return sorted(path.name for path in folder.iterdir())
 
 
@@ -129,7 +130,7 @@ def test_a_step_that_is_damaged_again_and_again_is_saved_anew(tmp_path):
       kept.save(4, make_trees(content), {'step': content})
       kept.settle()
       assert kept.trouble == ''
-      assert checkpoint.read_meta(checkpoint.find(tmp_path))['step'] == content
+      assert checkpoint.read_meta(kept_lib.find(tmp_path))['step'] == content
     damage(tmp_path, 4)
   names = ['2', '2.damaged', '2.damaged-2', '4', '4.damaged', '4.damaged-2']
   assert list_steps(tmp_path) == names
@@ -151,7 +152,7 @@ def test_a_full_disk_is_told_and_tried_again(tmp_path, capsys, monkeypatch):
   write = checkpoint.write
 
   def fill(path, trees, meta):
-    half = path.with_name(f'{path.name}{checkpoint.PARTIAL}')
+    half = path.with_name(f'{path.name}{kept_lib.PARTIAL}')
     half.mkdir()
     raise OSError(errno.ENOSPC, 'No space left on device')
 

@@ -1,0 +1,104 @@
+"""A model to hand on: what a colleague needs to translate and to evaluate."""
+
+import dataclasses
+import pathlib
+
+from cyclegan_jax import build
+from cyclegan_jax import console
+from cyclegan_jax import source as source_lib
+from cyclegan_jax import stored_config
+from cyclegan_jax.runtime import kept
+from cyclegan_jax.runtime import packed
+
+_NOTICE = """\
+A CycleGAN that translates MRI, {a} to {b} and back: the generators of one
+checkpoint, step {step} of the run {run!r}. With cyclegan_jax:
+
+  python launch.py --mode=translate --workdir=THIS.zip --direction=ab \\
+      --source=SCAN --target=SYNTHETIC_SCAN
+
+Its outputs are synthetic images. They are not for diagnosis.
+
+The program, cyclegan_jax, is under the Apache License 2.0. These weights are
+not the program: they were learnt from {scans}.
+{terms}
+"""
+_TRAINED_ON = (
+  'scans of people',
+  'What may be done with them, whoever trained them knows; ask there. That\n'
+  'they cannot be made to show one of those scans is not known: treat them as\n'
+  'you would the scans.',
+)
+_SIMULATED = (
+  'simulated heads, not from patients',
+  'Those derive from the ICBM152 2009 template (Fonov et al. 2011), which\n'
+  'nilearn distributes: its terms hold.',
+)
+
+
+def pack(
+  workdir: str,
+  *,
+  target: str,
+  checkpoint: str = 'newest',
+  overwrite: bool = False,
+):
+  """Writes generators, and what is to be known of them, to one file.
+
+  Args:
+    workdir: of the run.
+    target: the file, as `checks.check_pack` has passed it.
+    checkpoint: 'newest', 'best' as judged without pairs, or a step.
+    overwrite: whether a file that exists is replaced; `checks` has seen to it.
+
+  Raises:
+    UserError: if there is no such checkpoint, or it is damaged.
+  """
+  del overwrite
+  source = source_lib.open_source(kept.find(workdir, checkpoint))
+  card = pathlib.Path(workdir, 'MODEL_CARD.md')
+  whole = _measure(workdir)
+  packed.write(
+    pathlib.Path(target),
+    _read_generators(source),
+    _describe(source),
+    notice=_write_notice(source),
+    card=card.read_bytes() if card.is_file() else None,
+  )
+  size = pathlib.Path(target).stat().st_size
+  console.say(
+    f'{target}: step {source.meta.step} of {workdir}, '
+    f'{console.format_size(size)} of the {console.format_size(whole)} there '
+    f'({size / whole:.1%})'
+  )
+
+
+def _read_generators(source):
+  """Names and arrays, one generator at a time."""
+  like = build.generator_shapes(stored_config.read(source.meta.config))
+  for direction in ('ab', 'ba'):
+    params = source_lib.read_generator(source, direction, like)
+    yield f'gen_{direction}', source_lib.flatten(params)
+
+
+def _describe(source):
+  """What JSON is to hold: no sums, which only training goes on with."""
+  meta = dataclasses.replace(
+    source.meta,
+    config=stored_config.hide_machine(source.meta.config),
+    sums=None,
+  )
+  return meta.to_json() | {'run': source.run}
+
+
+def _write_notice(source):
+  simulated = not source.meta.config['data']['train_a']
+  scans, terms = _SIMULATED if simulated else _TRAINED_ON
+  a, b = source.meta.config['domains']
+  step, run = source.meta.step, source.run
+  return _NOTICE.format(a=a, b=b, step=step, run=run, scans=scans, terms=terms)
+
+
+def _measure(workdir):
+  files = pathlib.Path(workdir).rglob('*')
+  return sum(path.stat().st_size for path in files if path.is_file())

@@ -1,0 +1,93 @@
+"""What a run has learnt, wherever it lies: in a checkpoint, or handed on."""
+
+import pathlib
+from typing import Any
+from typing import NamedTuple
+
+from flax import traverse_util
+
+from cyclegan_jax import checks
+from cyclegan_jax import errors
+from cyclegan_jax import meta as meta_lib
+from cyclegan_jax import rules
+from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import digests
+from cyclegan_jax.runtime import packed
+
+
+class Source(NamedTuple):
+  """A checkpoint, or what `--mode=pack` made of one.
+
+  Attributes:
+    path: its folder, or the file.
+    run: what the run is called.
+    meta: what is said of it.
+  """
+
+  path: pathlib.Path
+  run: str
+  meta: meta_lib.Meta
+
+  @property
+  def is_packed(self) -> bool:
+    """Whether there are generators and nothing else."""
+    return self.path.is_file()
+
+
+def open_source(path: pathlib.Path) -> Source:
+  """What `kept.find` has found.
+
+  Raises:
+    UserError: if it is damaged, or of an older version.
+  """
+  if not path.is_file():
+    meta = meta_lib.Meta.from_json(checkpoint.read_meta(path), path)
+    return Source(path, path.resolve().parents[1].name, meta)
+  fields = packed.read_meta(path)
+  meta = meta_lib.Meta.from_json(fields, path)
+  try:  # a file comes from anywhere
+    rules.check_values(checks.flatten(meta.config))
+  except (errors.UserError, KeyError, TypeError) as error:
+    raise errors.UserError(f'{path} describes no model: {error}') from None
+  return Source(path, fields['run'], meta)
+
+
+def read_generator(source: Source, direction: str, like: Any) -> Any:
+  """The parameters that translate: averages where the run kept any.
+
+  Args:
+    source: that has them.
+    direction: 'ab' or 'ba'.
+    like: a tree of shapes and types.
+
+  Returns:
+    The tree, of NumPy arrays.
+
+  Raises:
+    UserError: if they are damaged, or of other networks.
+  """
+  name = f'gen_{direction}'
+  if source.is_packed:
+    flat = flatten(like)
+    return traverse_util.unflatten_dict(
+      packed.read_arrays(source.path, name, flat), sep='/'
+    )
+  names = (state_lib.average_of(name), name)
+  return checkpoint.read_params(source.path, names, like)
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+  """The leaves of a tree of parameters by name, as in digests."""
+  return traverse_util.flatten_dict(tree, sep='/')
+
+
+def digest(networks: dict[str, Any]) -> str:
+  """One digest of networks: the same for a run and for what is packed of it.
+
+  Args:
+    networks: trees of NumPy arrays by name.
+  """
+  return digests.of_json(
+    {name: digests.of_array(each) for name, each in flatten(networks).items()}
+  )
