@@ -218,6 +218,8 @@ def test_help_shows_what_the_modes_do_and_need(launch):
     (['--mode=translate', '--workdir=x', '--direction=ab', '--source=x',
       '--target=y', '--shard=2/2'], '--shard=2/2: write I/N with I from 0 to'),
     ([_SMOKE, '--shard=0/2'], '--shard has no meaning with --mode=train'),
+    (['--mode=pack', '--workdir=x'], '--mode=pack needs --target=model.zip'),
+    (['--mode=list', '--workdir=nowhere'], 'nowhere holds no checkpoint'),
     (['--mode=evaluate', '--workdir=nowhere'], 'nowhere holds no checkpoint'),
     (['--mode=evaluate', '--workdir=x', _SMOKE], '--config has no meaning'),
     ([_SMOKE, '--config.loss.kind=hinge'], 'loss.kind=hinge'),

@@ -19,6 +19,7 @@ import pytest
 
 from configs import quickstart
 from cyclegan_jax import build
+from cyclegan_jax import pack
 from cyclegan_jax import restore
 from cyclegan_jax import run as run_lib
 from cyclegan_jax import train
@@ -136,6 +137,8 @@ def test_it_translates_by_its_averages_without_a_config(
   assert sidecar['checkpoint'] == 6
   assert sidecar['direction'] == 'T1w to T2w (ab)'
 
+  pack.pack(str(workdir), target=str(tmp_path / 'old.zip'))
+  handed = restore.load_translators(tmp_path / 'old.zip')
   path = kept.find(workdir)
   translators = restore.load_translators(path)
   module = build.networks(config)['generator']
@@ -149,3 +152,7 @@ def test_it_translates_by_its_averages_without_a_config(
       translator.generate(np.asarray(images)), averages, atol=1e-5
     )
     assert np.abs(newest - averages).max() > 1e-4
+    np.testing.assert_array_equal(
+      handed[direction].generate(np.asarray(images)),
+      translator.generate(np.asarray(images)),
+    )
