@@ -25,6 +25,7 @@ def score_held_out(
   step: int,
   domains: Sequence[str],
   image_size: int,
+  spacing: float,
   seed: int,
   workdir: pathlib.Path | None,
 ):
@@ -36,6 +37,7 @@ def score_held_out(
     step: done.
     domains: names of a and b.
     image_size: of its slices.
+    spacing: mm between their pixels, where scans have millimetres.
     seed: of simulated heads.
     workdir: where held_out.json, its table, pictures and views go; None: in
       another process.
@@ -49,10 +51,18 @@ def score_held_out(
     quantiles,
     console.report_progress('scoring held-out patients'),
   )
-  shown = []
+  if not records:
+    return
   if data.simulated:
     shown = [simulate_view(translate, image_size=image_size, seed=seed)]
-  if workdir and records:
+  else:
+    shown = [
+      views_lib.make(
+        *closing.make_volume(data.pairs, patient, translate, pixel=spacing)
+      )
+      for patient in closing.find_extremes(records)
+    ]
+  if workdir:
     write_scores(
       workdir,
       'held_out',
@@ -62,8 +72,7 @@ def score_held_out(
       domains=domains,
       paired=True,
     )
-    if shown:
-      views_lib.write(workdir, shown, domains=domains, step=step)
+    views_lib.write(workdir, shown, domains=domains, step=step)
 
 
 def simulate_view(

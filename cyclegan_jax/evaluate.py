@@ -1,7 +1,6 @@
 """Evaluation: how far to believe a run, in numbers and pictures."""
 
 import dataclasses
-import functools
 import pathlib
 from typing import Any
 
@@ -55,12 +54,10 @@ def evaluate(
   workdir = pathlib.Path(workdir)
   path = kept.find(workdir, checkpoint)
   meta = restore.read_meta(path)
-  simulated = None
+  own = None
   if source_a is None or source_b is None:
-    config = stored_config.read(stored_config.read_file(workdir) or meta.config)
-    source_a, source_b = build.test_sources(config)
-    if not config.data.train_a:
-      simulated = dict(image_size=config.image_size, seed=config.seed)
+    own = stored_config.read(stored_config.read_file(workdir) or meta.config)
+    source_a, source_b = build.test_sources(own)
   translators = restore.load_translators(path)
   found_a = scans_lib.find_scans(source_a)
   found_b = scans_lib.find_scans(source_b)
@@ -74,7 +71,7 @@ def evaluate(
   else:
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
-  found = _Found()
+  found = _Found(paired=bool(pairs), count=len(jobs))
   known = patients.find_known((*found_a, *found_b), meta.patients)
   if known:
     found.note(
@@ -82,23 +79,20 @@ def evaluate(
       'say nothing of patients the networks do not know'
     )
   for done, job in enumerate(jobs, 1):
-    task = f'{done} of {len(jobs)}'
-    try:
-      case = _load(job, translators, volume, batch_size, not pairs, task)
-      records, notes = _score(case, meta, paired=bool(pairs))
-    except (errors.UserError, ValueError) as error:
-      found.fail(task, next(iter(job.values()))[0].place, error)
-      continue
-    found.note(*notes)
-    found.add(case, records, jobs=len(jobs), paired=bool(pairs))
-    console.say(f'{task}: {case.name}')
+    _score_job(
+      job,
+      found,
+      meta,
+      translators,
+      volume,
+      batch_size,
+      f'{done} of {len(jobs)}',
+    )
   if not found.records:
     raise errors.UserError(found.failed[0])
-  if simulated:
-    both = functools.partial(_translate_both, translators)
-    found.extremes = views.Extremes()
-    found.extremes.add(0.0, conclude.simulate_view(both, **simulated))
-  report = _write(workdir, meta, translators, found, paired=bool(pairs))
+  if own and not own.data.train_a:  # single slices, no volumes
+    found.show_simulated(translators, own.image_size, own.seed)
+  report = _write(workdir, meta, translators, found)
   if found.failed:
     raise errors.Incomplete(
       f'{len(found.failed)} of {len(jobs)} could not be scored, the others '
@@ -112,6 +106,8 @@ class _Found:
   """What has been found so far.
 
   Attributes:
+    paired: whether there is a truth.
+    count: of what is to be scored.
     records: of `scores`.
     examples: for the picture of each direction.
     extremes: the patients for the viewer.
@@ -119,6 +115,8 @@ class _Found:
     failed: what could not be scored, and why.
   """
 
+  paired: bool
+  count: int
   records: list[dict] = dataclasses.field(default_factory=list)
   examples: dict[str, list] = dataclasses.field(
     default_factory=lambda: {'ab': [], 'ba': []}
@@ -127,17 +125,30 @@ class _Found:
   notes: list[str] = dataclasses.field(default_factory=list)
   failed: list[str] = dataclasses.field(default_factory=list)
 
-  def add(self, case, records, *, jobs: int, paired: bool):
+  def add(self, case: cases.Case, records: list[dict]):
     """Keeps what was found of a case: records, examples, a view."""
     self.records += records
     score = 0.0
-    if paired:
-      count = examples_lib.how_many(jobs)
+    if self.paired:
+      count = examples_lib.how_many(self.count)
       own = examples_lib.find(case, records, count=count)
       for direction, examples in own.items():
         self.examples[direction] += examples
       score = own['ab'][0].score
     self.extremes.add(score, views.make(case))
+
+  def show_simulated(self, translators, image_size: int, seed: int):
+    """Keeps the view of a simulated volume instead of others."""
+
+    def translate(batch):
+      return {
+        'fake_b': translators['ab'].generate(batch['a']),
+        'fake_a': translators['ba'].generate(batch['b']),
+      }
+
+    view = conclude.simulate_view(translate, image_size=image_size, seed=seed)
+    self.extremes = views.Extremes()
+    self.extremes.add(0.0, view)
 
   def fail(self, task: str, place: str, error: Exception):
     """Keeps why something cannot be scored, and says it at once."""
@@ -152,7 +163,7 @@ class _Found:
       console.say(f'warning: {words}')
 
 
-def _write(workdir, meta, translators, found, *, paired):
+def _write(workdir, meta, translators, found):
   """Report, table, pictures and pages; the report also returned."""
   folder = kept.make_home(workdir)
   domains = translators['ab'].domains
@@ -163,7 +174,7 @@ def _write(workdir, meta, translators, found, *, paired):
     found.examples,
     checkpoint=meta.step,
     domains=domains,
-    paired=paired,
+    paired=found.paired,
     notes=found.notes,
     failed=found.failed,
   )
@@ -176,11 +187,18 @@ def _write(workdir, meta, translators, found, *, paired):
   return report
 
 
-def _translate_both(translators, batch):
-  return {
-    'fake_b': translators['ab'].generate(batch['a']),
-    'fake_a': translators['ba'].generate(batch['b']),
-  }
+def _score_job(job, found, meta, translators, volume, batch_size, task):
+  """Scores one job, or keeps why it cannot be scored."""
+  cycle = not found.paired
+  try:
+    case = _load(job, translators, volume, batch_size, cycle, task)
+    records, notes = _score(case, meta, paired=found.paired)
+  except (errors.UserError, ValueError) as error:
+    found.fail(task, next(iter(job.values()))[0].place, error)
+    return
+  found.note(*notes)
+  found.add(case, records)
+  console.say(f'{task}: {case.name}')
 
 
 def _score(case, meta, *, paired):

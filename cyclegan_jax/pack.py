@@ -7,6 +7,7 @@ from cyclegan_jax import build
 from cyclegan_jax import console
 from cyclegan_jax import source as source_lib
 from cyclegan_jax import stored_config
+from cyclegan_jax.pages import card as card_lib
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import packed
 
@@ -56,8 +57,10 @@ def pack(
   """
   del overwrite
   source = source_lib.open_source(kept.find(workdir, checkpoint))
-  card = pathlib.Path(workdir, 'MODEL_CARD.md')
   whole = _measure(workdir)
+  if pathlib.Path(workdir, 'config.json').exists():
+    card_lib.write(pathlib.Path(workdir))
+  card = pathlib.Path(workdir, card_lib.NAME)
   packed.write(
     pathlib.Path(target),
     _read_generators(source),

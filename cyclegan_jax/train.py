@@ -74,25 +74,29 @@ def _train(config, workdir):
   console.say(
     f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
   )
-  _conclude(config, run.data, state, workdir)
+  _conclude(config, run, state, workdir)
   return state
 
 
-def _conclude(config, data, state, workdir):
+def _conclude(config, run, state, workdir):
   """Scores, pictures and pages, once all that was learnt is safe."""
   first = processes.is_first()
   conclude.score_held_out(
-    data,
+    run.data,
     functools.partial(jax.jit(steps.translate), state),
     step=int(state.step),
     domains=config.domains,
     image_size=config.image_size,
+    spacing=config.data.spacing,
     seed=config.seed,
     workdir=workdir if first else None,
   )
   if first:
     summary.add_facts(
-      workdir, finished=summary.say_time(), peak_memory=devices.peak_memory()
+      workdir,
+      finished=summary.say_time(),
+      peak_memory=devices.peak_memory(),
+      started_from=run.meta.started_from,
     )
     console.say(f'report: {conclude.write_pages(workdir)}')
 

@@ -17,6 +17,7 @@ from cyclegan_jax.evaluation import examples as examples_lib
 from cyclegan_jax.evaluation import scores
 from cyclegan_jax.evaluation import stacks
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import volume as volume_lib
 
 _PATIENTS, _SLICES = 40, 16  # of many, those spread over them
 
@@ -30,18 +31,39 @@ def make_cases(
     pairs: held-out slices of domain 'a' and 'b' under the same names.
     translate: what is to be judged.
   """
-  rows = {}
-  plane = pairs['a'].slices[0].plane
-  for row, each in enumerate(pairs['a'].slices):
-    if each.plane == plane:
-      rows.setdefault(each.patient, []).append(row)
+  rows = _group(pairs)
   for patient in _spread(sorted(rows), _PATIENTS):
     chosen = _spread(rows[patient], _SLICES)
-    images = {
-      domain: (np.stack([slices.load(row) for row in chosen]) + 1) / 2
-      for domain, slices in pairs.items()
-    }
-    yield make_case(patient, images, translate)
+    yield make_case(patient, _load(pairs, chosen), translate)
+
+
+def make_volume(
+  pairs: Mapping[str, slices_lib.SliceSet],
+  patient: str,
+  translate: stacks.Translate,
+  *,
+  pixel: float,
+) -> tuple[cases.Case, str]:
+  """All slices of a patient's first scan, and the plane they were cut along.
+
+  Args:
+    pairs: held-out slices of domain 'a' and 'b' under the same names.
+    patient: one of them.
+    translate: what makes the fakes.
+    pixel: mm between the pixels of a slice.
+  """
+  rows = _group(pairs)[patient]
+  first = pairs['a'].slices[rows[0]]
+  rows = [row for row in rows if pairs['a'].slices[row].scan == first.scan]
+  plane = first.plane or 'axial'
+  spacing = None
+  # Of pictures nothing is known; a volume says its shape and its affine.
+  known = pairs['a'].scans.get(first.scan)
+  if known and known.grid:
+    affine = np.reshape(known.grid[3:], (4, 4))
+    spacing = (volume_lib.plane_spacing(affine, plane)[0], pixel, pixel)
+  case = make_case(patient, _load(pairs, rows), translate, spacing)
+  return case, plane
 
 
 def make_case(
@@ -93,6 +115,36 @@ def score(
         examples[direction] += found
     report(done, total)
   return records, examples
+
+
+def find_extremes(records: Sequence[dict]) -> list[str]:
+  """The patients who score best and worst from a to b; of two, both."""
+  scored = {
+    record['patient']: record['psnr']
+    for record in records
+    if (record['direction'], record['method'], record['region'])
+    == ('ab', 'translation', 'head')
+  }
+  ordered = sorted(scored, key=lambda patient: -scored[patient])
+  return list(dict.fromkeys([ordered[0], ordered[-1]]))
+
+
+def _group(pairs):
+  """Rows of every patient, along the first plane."""
+  rows = {}
+  plane = pairs['a'].slices[0].plane
+  for row, each in enumerate(pairs['a'].slices):
+    if each.plane == plane:
+      rows.setdefault(each.patient, []).append(row)
+  return rows
+
+
+def _load(pairs, rows):
+  """{'a', 'b'}, each [N, S, S] in [0, 1]."""
+  return {
+    domain: (np.stack([slices.load(row) for row in rows]) + 1) / 2
+    for domain, slices in pairs.items()
+  }
 
 
 def _spread(things, count):

@@ -4,8 +4,10 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting". It says what the
 run knows of itself; what only people know is left to them, and said so.
 """
 
+import hashlib
 import pathlib
 
+from cyclegan_jax import console
 from cyclegan_jax import files
 from cyclegan_jax.evaluation import tables
 from cyclegan_jax.pages import page
@@ -15,12 +17,15 @@ from cyclegan_jax.pages import verdict
 NAME = 'MODEL_CARD.md'
 
 
-def write(workdir: pathlib.Path) -> pathlib.Path:
-  """Writes MODEL_CARD.md of a run to its workdir; returns its path."""
+def write(workdir: pathlib.Path):
+  """Writes MODEL_CARD.md of a run to its workdir, unless people wrote in it."""
+  path = workdir / NAME
+  if path.exists() and not _is_ours(path.read_text(encoding='utf-8')):
+    console.say(f'note: {path} has been edited and is left as it is')
+    return
   text = make(run_files.read(workdir))
-  with files.replace_file(workdir / NAME) as partial:
-    partial.write_text(text, encoding='utf-8')
-  return workdir / NAME
+  with files.replace_file(path) as partial:
+    partial.write_text(text + _sign(text), encoding='utf-8')
 
 
 def make(run: run_files.RunFiles) -> str:
@@ -43,3 +48,14 @@ def make(run: run_files.RunFiles) -> str:
     few=tables.too_few(patients),
     patients=patients,
   )
+
+
+def _sign(text):
+  """A line that no longer fits once the text above it is another."""
+  digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+  return f'\n<!-- written by cyclegan_jax, {digest} -->\n'
+
+
+def _is_ours(text):
+  above, sign, _ = text.rpartition('\n<!-- ')
+  return bool(sign) and text == above + _sign(above)

@@ -10,6 +10,7 @@ from typing import Any
 from cyclegan_jax import checks
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax.reporting import rewind
 
 _SCORES = ('evaluation', 'held_out')  # the first that is there
 _EQUILIBRIUM = {'bce': 0.693, 'lsgan': 0.25}
@@ -106,7 +107,7 @@ def read(workdir: pathlib.Path) -> RunFiles:
       f'--workdir={workdir} holds no config.json that can be read; name the '
       'folder of a run'
     ) from None
-  lines = list(_read_lines(workdir / 'metrics.jsonl'))
+  lines = rewind.read_lines(workdir / 'metrics.jsonl')
   scored_by = next(
     (name for name in _SCORES if (workdir / f'{name}.json').exists()), None
   )
@@ -148,17 +149,6 @@ def is_place(name: str) -> bool:
   return name.startswith(('data.train_', 'data.test_')) or name in (
     *('data.cache', 'compile_cache', 'distributed', 'start_from'),
   )
-
-
-def _read_lines(path):
-  if not path.exists():
-    return
-  for text in path.read_text().splitlines():
-    try:
-      line = json.loads(text)
-    except ValueError:  # half a line: the run was killed here
-      continue
-    yield line
 
 
 def _read_scores(path):

@@ -51,7 +51,8 @@ def describe_training(run: run_files.RunFiles) -> Iterator[str]:
     epochs = run.step / facts['steps_per_epoch']
     yield f'{text}, {epochs:.3g} of {run.recipe["num_epochs"]} epochs.'
   if facts.get('started_from'):
-    yield f'Started from the networks of another run: {facts["started_from"]}.'
+    step = facts['started_from']['step']
+    yield f'It began with the networks of another run, after {step:,} steps.'
 
 
 def judge(run: run_files.RunFiles) -> Iterator[Statement]:

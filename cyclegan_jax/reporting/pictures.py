@@ -143,8 +143,8 @@ def draw_planes(
     ]
     for _, pictures in rows
   ]
-  for row in tiles if sides else []:
-    for tile, marks in zip(row, sides, strict=True):
+  for row in tiles:
+    for tile, marks in zip(row, sides or (), strict=False):
       _mark_sides(tile, marks)
   labels = [label for label, _ in rows]
   return _lay_out(tiles, labels, caption=caption, headings=headings)
@@ -174,9 +174,16 @@ def _mark_sides(tile, marks):
   """Writes a letter at the left and the right edge, half-way up."""
   draw = ImageDraw.Draw(tile)
   font = ImageFont.load_default(14)
-  look = dict(fill='white', font=font, stroke_width=2, stroke_fill='black')
-  draw.text((4, tile.height / 2), marks[0], anchor='lm', **look)
-  draw.text((tile.width - 4, tile.height / 2), marks[1], anchor='rm', **look)
+  for mark, x, anchor in zip(marks, (4, tile.width - 4), 'lr', strict=True):
+    draw.text(
+      (x, tile.height / 2),
+      mark,
+      fill='white',
+      font=font,
+      anchor=f'{anchor}m',
+      stroke_width=2,
+      stroke_fill='black',
+    )
 
 
 def _color(tile):

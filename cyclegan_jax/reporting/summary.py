@@ -14,7 +14,6 @@ import cyclegan_jax
 from cyclegan_jax import console
 from cyclegan_jax import files
 
-_BEGUN = ('started', 'started_from')  # facts of a run's beginning
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
@@ -89,16 +88,13 @@ def describe(config: ml_collections.ConfigDict) -> dict:
   }
 
 
-def describe_run(
-  data, state, *, devices: str, started_from: str | None = None, **plan: int
-) -> dict:
+def describe_run(data, state, *, devices: str, **plan: int) -> dict:
   """What a page tells of a run besides its config: the facts in config.json.
 
   Args:
     data: what it learns from, `sources.Data`.
     state: of its networks.
     devices: for people.
-    started_from: whose networks it began with.
     **plan: how many steps there will be.
   """
   held_out = data.pairs and {
@@ -123,7 +119,6 @@ def describe_run(
       'generator': count_parameters(state.gen_ab),
       'discriminator': count_parameters(state.disc_a),
     },
-    'started_from': started_from,
     **plan,
   }
 
@@ -137,11 +132,11 @@ def write(
     workdir: of the run.
     description: from `describe`.
     facts: from `describe_run`.
-    resumed: whether the run began earlier, and with what it began stays.
+    resumed: whether the run began earlier, and when stays.
   """
   if resumed:
     old = _read(workdir).get('facts', {})
-    facts = facts | {name: old.get(name, facts[name]) for name in _BEGUN}
+    facts = facts | {'started': old.get('started', facts['started'])}
   files.write_json(workdir / 'config.json', description | {'facts': facts})
 
 
