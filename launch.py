@@ -79,6 +79,15 @@ MODES = {
     required=_RUN,
     optional=('source_a', 'source_b', 'volume', 'batch_size', 'checkpoint'),
   ),
+  'check': command_line.Mode(
+    entry='cyclegan_jax.survey:survey',
+    help='looks at the data of a training, and says whether it would start',
+    check=lambda given: checks.check_training(
+      given['config'], given['workdir']
+    ),
+    required={'config': '..., such as configs/t1t2_best.py'},
+    optional=('workdir', 'target'),
+  ),
   'report': command_line.Mode(
     entry='cyclegan_jax.report:report',
     help='shows a run, or several side by side, as a page for a browser',

@@ -42,20 +42,32 @@ def open_data(config: ml_collections.ConfigDict) -> sources.Data:
     UserError: for folders and files that cannot be used.
   """
   data = config.data
-  chosen = {name: data[name] for name in sources.NAMES if data[name]}
   return sources.open_data(
-    chosen or _make_phantom(config),
+    find_sources(config),
     {
       name: slice_settings(
         config, name[-1], zoom=data.zoom if name.startswith('train') else 1.0
       )
       for name in sources.NAMES
     },
-    cache=_cache(config) / 'slices',
+    cache=slice_cache(config),
     min_foreground=data.min_foreground,
     slice_range=data.slice_range,
-    simulated=not chosen,
+    simulated=not data.train_a,
   )
+
+
+def find_sources(config: ml_collections.ConfigDict) -> dict[str, str]:
+  """Places of scans by `sources.NAMES`, or of the simulated heads."""
+  chosen = {
+    name: config.data[name] for name in sources.NAMES if config.data[name]
+  }
+  return chosen or _make_phantom(config)
+
+
+def slice_cache(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """The folder of what has been decoded."""
+  return _cache(config) / 'slices'
 
 
 def train_batches(

@@ -75,7 +75,16 @@ class Run:
 
 def make_plan(config: ml_collections.ConfigDict, data: sources.Data) -> Plan:
   """How many steps a config means with this data."""
-  images = max(len(slices) for slices in data.train.values())
+  return plan_steps(config, max(map(len, data.train.values())))
+
+
+def plan_steps(config: ml_collections.ConfigDict, images: int) -> Plan:
+  """How many steps a config means.
+
+  Args:
+    config: of the run.
+    images: of the larger domain.
+  """
   steps_per_epoch = -(-images // config.batch_size)
   recipe = config.num_epochs * steps_per_epoch
   return Plan(steps_per_epoch, recipe, min(recipe, config.max_steps or recipe))

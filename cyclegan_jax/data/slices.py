@@ -140,8 +140,8 @@ def open_slices(
   """
   done, total = 0, sum(len(scan.paths) for scan in scans)
   slices, known, contents, corrupt, blank = [], {}, [], [], 0
-  scans = sorted(scans, key=lambda scan: (_group(scan), scan.name))
-  for name, group in itertools.groupby(scans, key=_group):
+  scans = sorted(scans, key=lambda scan: (group_of(scan), scan.name))
+  for name, group in itertools.groupby(scans, key=group_of):
     group = list(group)
     report(done, total)
     center = (centers or {}).get(name)
@@ -225,7 +225,7 @@ def select(
   )
 
 
-def _group(scan):
+def group_of(scan: dispatch.Scan) -> str:
   """Pictures of one folder share their white; any other scan is alone."""
   return str(scan.paths[0].parent) if scan.is_picture else scan.name
 

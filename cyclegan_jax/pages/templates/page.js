@@ -60,6 +60,7 @@ async function openViewer(root) {
     crosshairWidth: 0.4,
     isRadiologicalConvention: true,
     isOrientationTextVisible: true,
+    sagittalNoseLeft: true,
     multiplanarShowRender: 0,
     show3Dcrosshair: false,
     dragAndDropEnabled: false,

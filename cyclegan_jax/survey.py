@@ -1,0 +1,200 @@
+"""A look at the data before a training: what is there, and would it start."""
+
+from collections.abc import Sequence
+import pathlib
+import statistics
+import time
+
+import jax
+import ml_collections
+import numpy as np
+
+from cyclegan_jax import build
+from cyclegan_jax import compilation
+from cyclegan_jax import console
+from cyclegan_jax import errors
+from cyclegan_jax import run as run_lib
+from cyclegan_jax.data import inventory as inventory_lib
+from cyclegan_jax.mri import patients
+from cyclegan_jax.pages import survey as survey_page
+from cyclegan_jax.runtime import devices
+
+_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+_STEPS = 3  # timed, after one that is not
+
+
+def survey(
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  *,
+  target: str | None = None,
+):
+  """Opens the data of a config as training would, and tells what it found.
+
+  Prints a table and writes it as a page, with pictures of what the networks
+  would see. What is decoded stays in the cache, for training.
+
+  Args:
+    config: as `checks.check_training` has passed it.
+    workdir: of the run that would be trained.
+    target: where the page goes; None: check.html in the workdir.
+
+  Raises:
+    UserError: if training would refuse, with its first reason.
+  """
+  places = build.find_sources(config)
+  cache = build.slice_cache(config)
+  found = []
+  for name, place in places.items():
+    zoom = config.data.zoom if name.startswith('train') else 1.0
+    found.append(
+      inventory_lib.look(
+        f'data.{name}',
+        place,
+        build.slice_settings(config, name[-1], zoom=zoom),
+        cache=cache,
+        min_foreground=config.data.min_foreground,
+        slice_range=config.data.slice_range,
+        report=console.report_progress(f'reading data.{name}'),
+      )
+    )
+  problems = [_explain(each) for each in found if each.problem]
+  problems += [
+    f'{inventory.field}: {entry.problem}'
+    for inventory in found
+    for entry in inventory.refused
+    if not inventory.problem
+  ]
+  notes = _compare(found, cache, problems)
+  advice = [] if problems else _advise(config, found)
+  if not problems:
+    problems += _measure_step(config, found, advice)
+  tables = [
+    (inventory, survey_page.describe(inventory, config.domains))
+    for inventory in found
+  ]
+  for inventory, rows in tables:
+    console.say(f'{inventory.field}  {inventory.place}')
+    for label, value in rows:
+      console.say(f'  {label:<12} {value}')
+  for line in (*(f'note: {note}' for note in notes), *advice):
+    console.say(line)
+  page = pathlib.Path(target) if target else pathlib.Path(workdir, 'check.html')
+  survey_page.write(
+    page, tables, problems=problems, notes=notes, advice=advice
+  )
+  console.say(f'page: {page}')
+  if problems:
+    raise errors.UserError(
+      f'training would refuse: {problems[0]}'
+      + (f' (and {len(problems) - 1} more)' if len(problems) > 1 else '')
+    )
+  console.say('training would start')
+
+
+def _explain(inventory):
+  return f'{inventory.field}: {inventory.problem}'
+
+
+def _compare(found, cache, problems):
+  """Notes on what is in two sources; what training refuses, to `problems`."""
+  named = {each.field.removeprefix('data.'): each for each in found}
+  notes = []
+  try:
+    patients.check_patients(
+      {name: each.scans for name, each in named.items()},
+      warn=lambda line: notes.append(line.removeprefix('warning: ')),
+    )
+  except errors.UserError as error:
+    problems.append(str(error))
+  same = inventory_lib.find_identical(
+    named['train_a'], named['train_b'], cache
+  )
+  if same:
+    line = (
+      f'{len(same)} files are in both domains, such as {same[0][0]} and '
+      f'{same[0][1]}: a likely mistake'
+    )
+    everything = len(same) == len(named['train_b'].scans)
+    (problems if everything else notes).append(line)
+  if 'test_a' in named:
+    pairs = patients.pair_scans(named['test_a'].scans, named['test_b'].scans)
+    notes.append(
+      f'{len(pairs)} held-out pairs, scored while training'
+      if pairs
+      else 'data.test_a and data.test_b share no name and no patient: no pairs '
+      'are scored'
+    )
+  return notes
+
+
+def _advise(config, found):
+  """What spacing and size would show whole heads, a line each."""
+  lengths, native = [], []
+  plane = config.data.planes[0]
+  for inventory in found:
+    settings = build.slice_settings(config, inventory.field[-1])
+    lengths += inventory_lib.measure_heads(inventory, settings)
+    native += [
+      max(survey_page.plane_spacing(entry, plane)[1:])
+      for entry in inventory.usable
+      if entry.spacing
+    ]
+  if not lengths:
+    return ['sizes: pictures say no millimetres; they are resized to fit']
+  halvings = build.networks(config)['generator'].halvings
+  sizes = [size for size in _SIZES if size % 2**halvings == 0]
+  seen = config.image_size * config.data.spacing
+  lines = [
+    f'sizes: heads are up to {max(lengths):.0f} mm long, the networks see '
+    f'{seen:.0f} mm of {config.data.spacing:g} mm; scans have '
+    f'{statistics.median(native):.2g} mm in a slice'
+  ]
+  for what, (spacing, size) in inventory_lib.suggest(
+    lengths, native, image_size=config.image_size, sizes=sizes
+  ).items():
+    lines.append(
+      f'to keep {what}: --config.data.spacing={spacing:g} '
+      f'--config.image_size={size}'
+    )
+  return lines
+
+
+def _measure_step(config, found, advice) -> Sequence[str]:
+  """Adds time and memory of the recipe here; returns why it cannot train."""
+  counts = [
+    len(each.slices) for each in found if each.field.startswith('data.train')
+  ]
+  try:
+    devices.check_batch_size(config.batch_size, config.accumulate_steps)
+    seconds = _time_step(config)
+  except errors.UserError as error:
+    return [str(error)]
+  plan = run_lib.plan_steps(config, max(counts))
+  advice.append(
+    f'time: {seconds:.2g} s a step on {devices.describe_devices()}, about '
+    f'{console.format_duration(seconds * plan.num_steps)} for '
+    f'{plan.num_steps:,} steps, {config.num_epochs} epochs of '
+    f'{plan.steps_per_epoch:,}'
+  )
+  return []
+
+
+def _time_step(config):
+  modules = build.networks(config)
+  schedule = build.schedule(config, steps_per_epoch=1)
+  state = devices.create_replicated(
+    build.create_state(config, modules, schedule)
+  )
+  key = devices.create_replicated(lambda: jax.random.key(0))
+  step = compilation.compile_step(config, state, key)
+  shape = (config.batch_size, config.image_size, config.image_size, 1)
+  images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+  batch = devices.shard({'a': images, 'b': images})
+  taken = []
+  for _ in range(_STEPS + 1):
+    start = time.perf_counter()
+    state, metrics = step(state, batch, key)
+    jax.block_until_ready((state, metrics))
+    taken.append(time.perf_counter() - start)
+  return statistics.median(taken[1:])
