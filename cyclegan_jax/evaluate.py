@@ -58,9 +58,12 @@ def evaluate(
   if source_a is None or source_b is None:
     own = stored_config.read(stored_config.read_file(workdir) or meta.config)
     source_a, source_b = build.test_sources(own)
+  left_out = []
+  found_a, found_b = (
+    scans_lib.find_scans(source, warn=left_out.append)
+    for source in (source_a, source_b)
+  )
   translators = restore.load_translators(path)
-  found_a = scans_lib.find_scans(source_a)
-  found_b = scans_lib.find_scans(source_b)
   pairs = patients.pair_scans(found_a, found_b)
   console.say(
     f'checkpoint {meta.step} of {workdir}: {len(pairs)} pairs among '
@@ -72,6 +75,7 @@ def evaluate(
     jobs = _group([{'a': scan} for scan in found_a])
     jobs += _group([{'b': scan} for scan in found_b])
   found = _Found(paired=bool(pairs), count=len(jobs))
+  found.note(*left_out)
   known = patients.find_known((*found_a, *found_b), meta.patients)
   if known:
     found.note(

@@ -120,10 +120,14 @@ def _translate_all(todo, translate_scan, failures):
 
 def _plan(source, target, pseudonyms):
   """What to translate to where, under other names where they are to be."""
-  found = scans.find_scans(source)
+  found = scans.find_scans(source, warn=_note)
   if pseudonyms:
     found = pseudonyms.rename(found)
   return plan_lib.plan_jobs(found, source, target)
+
+
+def _note(line):
+  console.say(f'note: {line}')
 
 
 def _tell(found, todo, model, workdir):

@@ -32,14 +32,14 @@ def hash_files(folder: pathlib.Path, paths: Sequence[pathlib.Path]) -> str:
   Raises:
     UserError: naming a file that cannot be read, or is none but a pipe.
   """
+  for path in paths:
+    limits.check_file(pathlib.Path(path))
   try:
     stats = [(os.path.abspath(path), os.stat(path)) for path in paths]
   except OSError as error:
     raise errors.UserError(
       f'{error.filename} cannot be read: {error.strerror}'
     ) from None
-  for path, _ in stats:
-    limits.check_file(pathlib.Path(path))
   # ctime too: archives set mtime to what it was elsewhere.
   seen = hash_text(
     *(

@@ -70,7 +70,13 @@ def open_data(
   Raises:
     UserError: for folders and files that cannot be used.
   """
-  found = {name: scans.find_scans(source) for name, source in chosen.items()}
+
+  def note(line):
+    console.say(f'note: {line}')
+
+  found = {
+    name: scans.find_scans(source, warn=note) for name, source in chosen.items()
+  }
   if not simulated:
     patients.check_patients(found, warn=console.say)
 
@@ -82,7 +88,7 @@ def open_data(
       cache=cache,
       centers=centers,
       report=console.report_progress(f'reading data.{name}'),
-      warn=lambda note: console.say(f'note: {note}'),
+      warn=note,
     )
 
   train = {

@@ -118,13 +118,13 @@ def lift(canvas: np.ndarray, stack: Stack) -> np.ndarray:
 
 
 def _check(shape, resized, plane):
+  if max(resized) < _SMALLEST or max(resized) > _LARGEST:
+    raise errors.UserError(
+      f'its {plane} slices would be {resized[0]} x {resized[1]} pixels for the '
+      'networks: is the voxel spacing that the file tells right?'
+    )
   if min(resized) < _SMALLEST:
     raise errors.UserError(
       f'its {plane} slices are {shape[0]} x {shape[1]} voxels, too thin for '
       'the networks; only another plane (data.planes when training) can do'
-    )
-  if max(resized) > _LARGEST:
-    raise errors.UserError(
-      f'its {plane} slices would be {resized[0]} x {resized[1]} pixels for the '
-      'networks: is the voxel spacing that the file tells right?'
     )

@@ -1,6 +1,7 @@
 """The scans of a folder: found and named."""
 
 import collections
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
@@ -12,11 +13,14 @@ import re
 from cyclegan_jax import errors
 from cyclegan_jax.mri import patients
 from cyclegan_jax.mri.formats import dispatch
+from cyclegan_jax.mri.formats import limits
 
 _MAGIC = re.compile(r'[*?[]')
 
 
-def find_scans(source: str | os.PathLike) -> list[dispatch.Scan]:
+def find_scans(
+  source: str | os.PathLike, *, warn: Callable[[str], None] = lambda note: None
+) -> list[dispatch.Scan]:
   """Every scan of a file, a folder with all its subfolders, or a pattern.
 
   Files of other kinds, hidden ones and what an operating system leaves behind
@@ -25,6 +29,8 @@ def find_scans(source: str | os.PathLike) -> list[dispatch.Scan]:
   Args:
     source: such as 'scans', 'scans/anna.nii.gz' or 'scans/*/T1.nii.gz'; `**`
       stands for any number of folders.
+    warn: called with a line for each folder and link that is left out: folders
+      to which links lead again, links that lead nowhere.
 
   Returns:
     Sorted by name.
@@ -32,7 +38,7 @@ def find_scans(source: str | os.PathLike) -> list[dispatch.Scan]:
   Raises:
     UserError: if there is nothing, or nothing that is a scan.
   """
-  root, files = _list_files(source)
+  root, files = _list_files(source, warn)
   scans, others = [], []
   for path in files:
     module = dispatch.MODULES.get(dispatch.suffix_of(path))
@@ -64,7 +70,7 @@ def find_scans(source: str | os.PathLike) -> list[dispatch.Scan]:
 
 def check_source(source: str | os.PathLike):
   """Raises `UserError` at once if `find_scans` would; opens hardly a file."""
-  _, files = _list_files(source)
+  _, files = _list_files(source, lambda note: None)
   for path in files:
     if dispatch.suffix_of(path) in dispatch.MODULES:
       return
@@ -73,7 +79,7 @@ def check_source(source: str | os.PathLike):
     _refuse_strangers(source, files)
 
 
-def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
+def _list_files(source, warn) -> tuple[pathlib.Path, list[pathlib.Path]]:
   """The folder that names are relative to, and all files, sorted."""
   text = os.fspath(source)
   if _MAGIC.search(text) and not os.path.exists(text):
@@ -85,13 +91,14 @@ def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
       raise errors.UserError(f'nothing matches {text}')
   else:
     root = pathlib.Path(text)
+    limits.check_file(root)
     if not root.exists():
       raise errors.UserError(f'{root} does not exist; name a folder of scans')
     if root.is_file():
       return root.parent, [root]
     found = [root]
   try:
-    files = sorted(set(_walk(found)))
+    files = sorted(set(_walk(found, warn)))
   except OSError as error:
     raise errors.UserError(
       f'{error.filename} cannot be read: {error.strerror}'
@@ -103,9 +110,9 @@ def _list_files(source) -> tuple[pathlib.Path, list[pathlib.Path]]:
   return root, files
 
 
-def _walk(found) -> Iterator[pathlib.Path]:
+def _walk(found, warn) -> Iterator[pathlib.Path]:
   """Files in folders, hidden ones and those of the system left out."""
-  visited = set()  # of links there may be circles
+  visited = {}  # of links there may be circles
   for path in found:
     if path.is_file():
       yield path
@@ -117,11 +124,19 @@ def _walk(found) -> Iterator[pathlib.Path]:
       folders[:] = [each for each in folders if not _is_junk(each)]
       if true in visited:
         folders.clear()
+        warn(f'{folder} is left out: it leads to {visited[true]}, read already')
         continue
-      visited.add(true)
+      visited[true] = folder
       for name in names:
-        if not _is_junk(name):
-          yield pathlib.Path(folder, name)
+        if _is_junk(name):
+          continue
+        path = pathlib.Path(folder, name)
+        lost = path.is_symlink() and not os.path.exists(path)
+        # What is named like a scan is told when it is to be read.
+        if lost and dispatch.suffix_of(path) not in dispatch.MODULES:
+          warn(f'{path} is left out: it is a link that leads nowhere')
+        else:
+          yield path
 
 
 def _is_junk(name):

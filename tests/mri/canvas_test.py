@@ -108,6 +108,7 @@ def test_slices_meet_the_networks_at_their_spacing_pictures_at_their_size():
     ),
     ((20, 20, 4), (1, 1, 1), 'coronal', 'its coronal slices are 4 x 20'),
     ((20, 20, 4), (1, 1000, 1), 'axial', 'would be 20000 x 20 pixels .* spac'),
+    ((20, 20, 4), (1e-6,) * 3, 'axial', 'would be 1 x 1 pixels .* spacing'),
   ],
 )
 def test_thin_and_giant_slices_are_refused(shape, spacing, plane, message):

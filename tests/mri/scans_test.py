@@ -5,6 +5,7 @@ from cyclegan_jax import errors
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume
 from cyclegan_jax.mri.formats import dicom_writer
+from cyclegan_jax.mri.formats import dispatch
 
 
 def touch(root, *names):
@@ -58,11 +59,26 @@ def test_folders_that_cannot_be_used_are_named(tmp_path, find):
     find(tmp_path)
 
 
-def test_hidden_folders_and_circles_of_links_are_passed_over(tmp_path):
+def test_hidden_folders_are_passed_over_and_circles_of_links_named(tmp_path):
   touch(tmp_path, 'a.nii', '.git/b.nii', '__MACOSX/c.nii', 'd/e.nii')
   (tmp_path / 'again').symlink_to(tmp_path)
   (tmp_path / 'd' / 'up').symlink_to(tmp_path)
-  assert names(scans.find_scans(tmp_path)) == ['a', 'd/e']
+  (tmp_path / 'd' / 'loop').symlink_to('loop')
+  (tmp_path / 'loop.nii').symlink_to('loop.nii')
+  (tmp_path / 'gone.nii').symlink_to('nowhere.nii')
+  notes = []
+  found = scans.find_scans(tmp_path, warn=notes.append)
+  assert names(found) == ['a', 'd/e', 'gone', 'loop']
+  assert sorted(notes) == [
+    f'{tmp_path}/again is left out: it leads to {tmp_path}, read already',
+    f'{tmp_path}/d/loop is left out: it is a link that leads nowhere',
+    f'{tmp_path}/d/up is left out: it leads to {tmp_path}, read already',
+  ]
+  for scan, where in zip(found[2:], ('nowhere', 'to itself'), strict=True):
+    with pytest.raises(errors.UserError, match=f'a link that leads {where};'):
+      dispatch.read_scan(scan)
+  with pytest.raises(errors.UserError, match='link that leads to itself; take'):
+    scans.find_scans(tmp_path / 'loop.nii')
 
 
 def test_a_detached_header_brings_its_data_along(tmp_path):

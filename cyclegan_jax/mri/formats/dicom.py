@@ -34,6 +34,8 @@ _SERIES_TAGS = (
   *('Rows', 'Columns', 'SpecificCharacterSet'),
 )
 
+_REQUIRED = ('Rows', 'Columns', 'BitsAllocated', 'PhotometricInterpretation')
+
 # Whatever matters of what it logs, it raises as well.
 logging.getLogger('pydicom').setLevel(logging.CRITICAL)
 
@@ -60,7 +62,8 @@ def find_series(paths: Iterable[pathlib.Path]) -> list[Series]:
 
   Args:
     paths: of files of any kind. What is not DICOM, or holds no image (a
-      DICOMDIR, report, structure set or presentation state), is left out.
+      DICOMDIR, report, structure set or presentation state), is left out; an
+      image that lacks its size is not, to be told when it is read.
 
   Returns:
     The series, sorted by their first paths.
@@ -76,7 +79,8 @@ def find_series(paths: Iterable[pathlib.Path]) -> list[Series]:
     except errors.UserError:  # to be told when it is read, not at the expense
       found[str(path)] = [(path, dict.fromkeys(_SERIES_TAGS, ''))]  # of others
       continue
-    if header['Rows'] and header['Columns']:
+    sized = header['Rows'] and header['Columns']
+    if sized or 'Image' in _class_name(header['SOPClassUID']):
       found.setdefault(header['SeriesInstanceUID'], []).append((path, header))
     else:
       other = other or (path, header['SOPClassUID'])
@@ -124,7 +128,11 @@ def read_series(paths: Sequence[pathlib.Path]) -> volume_lib.Volume:
       notes.append('DICOM shows high values dark (MONOCHROME1); kept as stored')
     if len(slices) == 1 and slices[0].grid is None:
       measured = False
-      notes.append('DICOM gives no position in space; 1 mm pixels assumed')
+      missing = dicom_stack.find_missing(slices[0].header)
+      notes.append(
+        f'DICOM gives no {missing}, and so no position in space; 1 mm pixels '
+        'assumed'
+      )
     else:
       dicom_stack.check_alike(slices, name)
       slices, dropped = dicom_stack.order(slices, name)
@@ -167,6 +175,12 @@ def _read_images(path) -> list[dicom_stack.Slice]:
   if not any(keyword in dataset for keyword in dicom_file.PIXEL_TAGS):
     kind = _class_name(dataset.get('SOPClassUID'))
     raise errors.UserError(f'{path} holds no image ({kind}); take it out')
+  missing = [each for each in _REQUIRED if not dataset.get(each)]
+  if missing:
+    raise errors.UserError(
+      f'{path} has no {" and no ".join(missing)}, without which its pixels '
+      'cannot be read; export it again, or take it out'
+    )
   colour = _line(dataset.PhotometricInterpretation)
   if not colour.startswith('MONOCHROME'):
     raise errors.UserError(

@@ -34,6 +34,11 @@ class Slice(NamedTuple):
   grid: Any  # [11] float64, or None before `check_alike` has passed it
 
 
+def find_missing(header: pydicom.Dataset) -> str:
+  """Which of GEOMETRY_TAGS a header lacks, for people; empty if none."""
+  return ' and no '.join(tag for tag in GEOMETRY_TAGS if not header.get(tag))
+
+
 def find_grid(header: pydicom.Dataset) -> np.ndarray | None:
   """The `grid` of a slice, cosines normalised; None if any is absent."""
   values = [header.get(keyword) for keyword in GEOMETRY_TAGS]
@@ -53,8 +58,8 @@ def check_alike(slices: list[Slice], name: str):
   for image in slices:
     if image.grid is None:
       raise errors.UserError(
-        f'{image.path} has no position in space, so {name} cannot be stacked; '
-        'take it out'
+        f'{image.path} has no {find_missing(image.header)}, and so no position '
+        f'in space: {name} cannot be stacked; export it again, or take it out'
       )
     space = [s.header.get('FrameOfReferenceUID') for s in (first, image)]
     far = np.abs(image.grid - first.grid) > _ALIKE

@@ -96,16 +96,9 @@ def check(path: pathlib.Path):
 
 
 def _measure(path, file: BinaryIO, declared):
-  try:
-    if path.suffix.lower() in ('.nrrd', '.nhdr'):
-      return limits.measure(path, gzip.GzipFile(fileobj=file), declared)
-    return limits.measure(path, limits.Inflating(file), declared)
-  except errors.UserError:
-    raise
-  except Exception as error:  # of gzip, zlib and struct
-    raise errors.UserError(
-      f'{path} cannot be read: {error}; copy it again, or take it out'
-    ) from None
+  nrrd = path.suffix.lower() in ('.nrrd', '.nhdr')
+  stream = gzip.GzipFile(fileobj=file) if nrrd else limits.Inflating(file)
+  return limits.measure(path, stream, declared)
 
 
 def _locate(path, header):

@@ -5,6 +5,8 @@ Readers ask here before they make room for what a header declares.
 """
 
 from collections.abc import Sequence
+import errno
+import gzip
 import math
 import os
 import pathlib
@@ -33,14 +35,22 @@ class Readable(Protocol):
 def check_file(path: pathlib.Path):
   """Refuses what is no regular file: reading a pipe or a device may not end.
 
-  Folders, and what is not there, are left to whoever opens them.
+  So are links that lead nowhere. Folders, and what is not there, are left to
+  whoever opens them.
 
   Raises:
     UserError: naming it.
   """
   try:
     mode = os.stat(path).st_mode
-  except OSError:
+  except OSError as error:
+    if os.path.islink(path):
+      # On some systems a loop is told as what is not there.
+      where = 'to itself' if error.errno == errno.ELOOP else 'nowhere'
+      raise errors.UserError(
+        f'{path} is a link that leads {where}; take it out, or bring back what '
+        'it should lead to'
+      ) from None
     return
   if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
     raise errors.UserError(
@@ -122,23 +132,44 @@ def check_packed(
 def measure(path: pathlib.Path, stream: Readable, declared: int) -> int:
   """Bytes of a packed stream, which is read to its end but not kept.
 
+  There stands its checksum, which reading voxels need not come to.
+
   Args:
     path: to be named.
     stream: that unpacks, such as a `gzip.GzipFile` or an `Inflating`.
     declared: bytes that its header says are in it.
 
   Raises:
-    UserError: if it goes on after what was declared.
+    UserError: if it goes on after what was declared, is followed by what is
+      no part of it, cut off or damaged.
   """
   total = 0
-  while piece := stream.read(_CHUNK):
-    total += len(piece)
-    if total > declared + _SLACK:
-      raise errors.UserError(
-        f'{path} unpacks to more than the {declared:,} bytes that it declares; '
-        'copy it again, or take it out'
-      )
+  try:
+    while piece := stream.read(_CHUNK):
+      total += len(piece)
+      if total > declared + _SLACK:
+        raise errors.UserError(
+          f'{path} unpacks to more than the {declared:,} bytes that it '
+          'declares; copy it again, or take it out'
+        )
+  except (OSError, EOFError, zlib.error) as error:
+    raise errors.UserError(
+      f'{path} cannot be read: {explain(error)}; copy it again, or take it out'
+    ) from None
   return total
+
+
+def explain(error: Exception) -> str:
+  """Why a file cannot be read, in words that are not a library's."""
+  if isinstance(error, EOFError):
+    return 'it is cut off'
+  if isinstance(error, gzip.BadGzipFile) and 'Not a gzip' in str(error):
+    return 'what gzip packed does not fill it from its first byte to its last'
+  if isinstance(error, (gzip.BadGzipFile, zlib.error)):
+    return 'it is damaged, what it holds does not agree with its checksum'
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  return ' '.join(str(error).split()) or type(error).__name__
 
 
 class Inflating:

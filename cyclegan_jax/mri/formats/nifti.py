@@ -1,14 +1,15 @@
 """NIfTI-1 and NIfTI-2, compressed or not."""
 
+from collections.abc import Iterator
 import gzip
 import json
+import logging
 import math
 import pathlib
 import struct
 from typing import Any
 
 import nibabel as nib
-from nibabel import filebasedimages
 from nibabel import nifti1
 import numpy as np
 
@@ -20,6 +21,9 @@ _CLASSES = {  # by the first four bytes, little-endian
   struct.pack('<i', image.header_class.sizeof_hdr): image
   for image in (nib.Nifti1Image, nib.Nifti2Image)
 }
+
+# Whatever matters of what it logs, it raises as well, or is noted here.
+logging.getLogger('nibabel.global').setLevel(logging.CRITICAL)
 
 
 def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
@@ -37,7 +41,8 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
       declares more than is read or than there is.
   """
   try:
-    image: Any = _check(path).from_filename(path)
+    image_class, stored = _check(path)
+    image: Any = image_class.from_filename(path)
     shape, kind = image.shape, image.get_data_dtype()
     if kind.fields or kind.kind not in 'iuf':
       raise errors.UserError(
@@ -45,21 +50,21 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
         'magnitude or one channel'
       )
     picked = volume_lib.select_volume(path, shape, index)
-    limits.check_shape(path, shape[:3])
     voxels = np.asanyarray(image.dataobj[picked])
   except errors.UserError:
     raise
-  except filebasedimages.ImageFileError as error:
-    raise errors.UserError(f'{path} is not a NIfTI file: {error}') from None
   except Exception as error:  # gzip, zlib, struct and more: it is broken
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    raise errors.UserError(f'{path} cannot be read: {reason}') from None
+    raise errors.UserError(
+      f'{path} cannot be read: {limits.explain(error)}; copy it again, or take '
+      'it out'
+    ) from None
   if voxels.dtype.kind == 'f':
     voxels = voxels.astype(_float_type(voxels))
   return volume_lib.Volume(
     voxels=voxels.reshape(voxels.shape[:3]),
     affine=np.array(image.affine, float),
     header=image.header,
+    notes=tuple(_note_assumed(stored)),
   )
 
 
@@ -96,10 +101,10 @@ def write(
   nib.save(image, path)
 
 
-def _check(path) -> Any:
-  """The class of image that a file holds; reads a packed file to its end.
+def _check(path) -> tuple[Any, Any]:
+  """The class of image that a file holds, and its header as it stands there.
 
-  There stands its checksum, which reading voxels need not come to.
+  A packed file is read to its end.
   """
   packed = path.suffix.lower() == '.gz'
   with gzip.open(path) if packed else path.open('rb') as file:
@@ -110,7 +115,10 @@ def _check(path) -> Any:
         f'{path} is not a NIfTI file: it does not begin as one'
       )
     image = _CLASSES[size.pop()]
-    header = image.header_class(start[: image.header_class.sizeof_hdr])
+    # As it stands: the library's check mends it, or tells it in its words.
+    binary = start[: image.header_class.sizeof_hdr]
+    header = image.header_class(binary, check=False)
+    _check_fields(path, header)
     offset = header.get_data_offset()
     if not 0 <= offset <= limits.MAX_HEADER:
       raise errors.UserError(
@@ -118,15 +126,48 @@ def _check(path) -> Any:
         'copy it again, or take it out'
       )
     _check_extensions(path, file, header, offset)
-    declared = math.prod(map(int, header.get_data_shape()))
-    declared *= header.get_data_dtype().itemsize
+    shape = header.get_data_shape()
+    declared = math.prod(map(int, shape)) * header.get_data_dtype().itemsize
+    stored = path.stat().st_size
     if packed:
-      limits.check_packed(path, declared, path.stat().st_size)
-      stored = file.tell() + limits.measure(path, file, offset + declared)
+      limits.check_packed(path, declared, stored)
     else:
-      stored = path.stat().st_size
-  limits.check_stored(path, declared, stored - offset)
-  return image
+      limits.check_stored(path, declared, stored - offset)
+    limits.check_shape(path, shape[:3])
+    limits.check_shape(path, shape[3:])
+    if packed:
+      stored = file.tell() + limits.measure(path, file, offset + declared)
+      limits.check_stored(path, declared, stored - offset)
+  return image, header
+
+
+def _check_fields(path, header):
+  """Refuses what the library would tell in its own words, or would guess."""
+  if not 1 <= header['dim'][0] <= 7:
+    raise errors.UserError(
+      f'{path} cannot be read: its header does not say how many dimensions it '
+      'has; copy it again, or take it out'
+    )
+  try:
+    header.get_data_dtype()
+  except KeyError:
+    raise errors.UserError(
+      f'{path} holds voxels of a type that NIfTI does not know, '
+      f'{int(header["datatype"])}; copy it again, or take it out'
+    ) from None
+
+
+def _note_assumed(header) -> Iterator[str]:
+  """What a header leaves open that its affine depends on."""
+  if header['sform_code'] > 0:
+    return
+  if not header['pixdim'][1:4].all():
+    yield 'NIfTI gives a voxel spacing of 0; 1 mm assumed'
+  if header['qform_code'] <= 0:
+    yield (
+      'NIfTI gives no orientation (qform and sform codes are 0); axes assumed '
+      'to run to the left, to anterior and up'
+    )
 
 
 def _check_extensions(path, file, header, offset):
@@ -145,7 +186,9 @@ def _check_extensions(path, file, header, offset):
 
 
 def _float_type(voxels):
-  """float32, unless that would overflow."""
+  """float32, unless the numbers are too large for it, or all too small."""
   finite = voxels[np.isfinite(voxels)]
-  big = finite.size and np.abs(finite).max() > np.finfo(np.float32).max
-  return np.float64 if big else np.float32
+  largest = np.abs(finite).max(initial=0)
+  limits32 = np.finfo(np.float32)
+  fits = not largest or limits32.tiny <= largest <= limits32.max
+  return np.float32 if fits else np.float64

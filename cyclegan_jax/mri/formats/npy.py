@@ -23,8 +23,10 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   except errors.UserError:
     raise
   except Exception as error:  # of the header's Python, too
-    reason = ' '.join(str(error).split()) or type(error).__name__
-    raise errors.UserError(f'{path} cannot be read: {reason}') from None
+    raise errors.UserError(
+      f'{path} cannot be read: {limits.explain(error)}; copy it again, or take '
+      'it out'
+    ) from None
   if voxels.ndim == 2:
     voxels = voxels[None]
   voxels = volume_lib.take_volume(path, voxels, index)
@@ -64,6 +66,6 @@ def _check_header(path):
       )
     if kind.kind not in 'iuf':
       raise errors.UserError(f'{path} holds {kind}, not real numbers')
-    limits.check_shape(path, shape)
     stored = path.stat().st_size - file.tell()
     limits.check_stored(path, math.prod(shape) * kind.itemsize, stored)
+    limits.check_shape(path, shape)

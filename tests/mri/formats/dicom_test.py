@@ -326,7 +326,10 @@ def test_localizer_is_refused(tmp_path):
   [
     ('PixelSpacing', [1, 1], 'in pixel spacing'),
     ('FrameOfReferenceUID', '1.2.3', 'in frame of reference'),
-    ('ImagePositionPatient', None, 'no position in space'),
+    ('ImagePositionPatient', None, 'no ImagePositionPatient, and so no pos'),
+    ('PixelSpacing', None, 'no PixelSpacing, and so no position in space'),
+    ('Rows', None, 'has no Rows, without which its pixels cannot be read'),
+    ('Columns', None, 'has no Columns, without which its pixels cannot be '),
     ('ImagePositionPatient', [0, 0], 'cannot be read as DICOM: position'),
     ('PixelSpacing', [0, 1], 'cannot be read as DICOM: position'),
     ('NumberOfFrames', 3, 'cannot be read as DICOM: The number of bytes'),

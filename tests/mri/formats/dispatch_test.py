@@ -221,7 +221,7 @@ def test_a_compressed_file_with_one_wrong_byte_is_damaged(tmp_path, index):
   content = bytearray(path.read_bytes())
   content[-6] ^= 1  # of the checksum
   path.write_bytes(content)
-  with pytest.raises(errors.UserError, match='x.nii.gz cannot be read: CRC'):
+  with pytest.raises(errors.UserError, match='x.nii.gz cannot .* checksum'):
     read(path, index=index)
 
 

@@ -175,7 +175,7 @@ def test_a_pickle_is_never_loaded(tmp_path):
 @pytest.mark.parametrize(
   'shape,match',
   [
-    ((2**20, 2**20, 2**20), 'declares the shape'),
+    ((2**20, 2**20, 2**20), 'bytes of voxels and holds 0'),
     ((40, 50, 60), 'declares 480,000 bytes of voxels and holds 0'),
     ((-4, 5, 6), r'declares the shape \(-4, 5, 6\)'),
   ],
