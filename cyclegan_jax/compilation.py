@@ -1,6 +1,8 @@
 """The step of a run as a program for its devices, and what memory it takes."""
 
 import contextlib
+import functools
+import math
 
 import jax
 import ml_collections
@@ -18,6 +20,40 @@ _LESS_MEMORY = (
   '--config.compute_dtype=bfloat16 on an accelerator, or a smaller '
   '--config.batch_size, --config.image_size or --config.generator.features'
 )
+
+
+def check_room(config: ml_collections.ConfigDict):
+  """Refuses what no device has room for, before anything of it is made.
+
+  A lower bound, from shapes alone: what is kept of every parameter, the pools,
+  and the largest output of a layer.
+
+  Raises:
+    UserError: naming both sizes; or if the networks do not fit the images.
+  """
+  size = devices.memory_of_device()
+  if not size:
+    return
+  side = config.image_size
+  image = jax.ShapeDtypeStruct((1, side, side, 1), np.float32)
+  # Weights, gradients and Adam's two moments.
+  copies = {'discriminator': 4, 'generator': 4 + (config.ema_decay > 0)}
+  needed = largest = 0
+  for name, module in build.networks(config).items():
+    init = functools.partial(module.init, capture_intermediates=True)
+    shapes = jax.eval_shape(init, jax.random.key(0), image)
+    parameters = jax.tree.leaves(shapes['params'])
+    needed += 2 * copies[name] * sum(map(_bytes_of, parameters))
+    outputs = map(_bytes_of, jax.tree.leaves(shapes['intermediates']))
+    largest = max(largest, *outputs)
+  needed += 2 * config.pool_size * _bytes_of(image)
+  parts = jax.device_count() * config.accumulate_steps
+  needed += largest * -(-config.batch_size // parts)
+  if needed > size:
+    raise errors.UserError(
+      f'these networks and images take at least {needed / 2**30:,.0f} GiB of '
+      f'the {size / 2**30:,.1f} GiB of a device: {_LESS_MEMORY}'
+    )
 
 
 def compile_step(config: ml_collections.ConfigDict, state, key):
@@ -67,10 +103,14 @@ def _compile(config, state, key):
   needed, size = devices.memory_needed(compiled), devices.memory_of_device()
   if needed is None:
     return compiled
-  fits = not size or needed < size
-  console.say(
-    f'memory: a step takes {needed / 2**30:.1f} GiB'
-    + (f' of {size / 2**30:.1f} GiB' if size else '')
-    + ('' if fits else f'; it does not fit: {_LESS_MEMORY}')
-  )
+  line = f'a step takes {needed / 2**30:.1f} GiB'
+  if size:
+    line += f' of {size / 2**30:.1f} GiB'
+  if size and needed >= size:
+    raise errors.UserError(f'{line}, and does not fit: {_LESS_MEMORY}')
+  console.say(f'memory: {line}')
   return compiled
+
+
+def _bytes_of(array):
+  return math.prod(array.shape) * array.dtype.itemsize

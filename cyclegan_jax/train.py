@@ -53,6 +53,7 @@ def train(
 
 def _train(config, workdir):
   with contextlib.ExitStack() as stack:
+    compilation.check_room(config)
     run = run_lib.open_run(config, workdir, stack)
     if run.meta.step >= run.plan.num_steps:
       cut = run.plan.num_steps < run.plan.recipe_steps

@@ -11,7 +11,6 @@ from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import preview as preview_lib
-from cyclegan_jax import restore
 from cyclegan_jax.inference import cohort
 from cyclegan_jax.inference import plan as plan_lib
 from cyclegan_jax.inference import records
@@ -19,6 +18,7 @@ from cyclegan_jax.inference import shares
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import identity
 from cyclegan_jax.mri import scans
+from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.runtime import kept
 
@@ -84,7 +84,8 @@ def translate(
   if alone and mine and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
   path = kept.find(workdir, checkpoint)
-  model = restore.load_translators(path, [direction])[direction]
+  read = _read_early(todo[0].scan, volume) if alone and todo else None
+  model = _load_model(path, direction)
   if share.count > 1:
     advice = '; --shard=0/1 takes them all' if shard is None else ''
     console.say(f'{share}: {len(mine)} of {len(jobs)} scans{advice}')
@@ -101,7 +102,8 @@ def translate(
   )
   if alone and todo:
     (job,) = todo
-    translate_scan(job, report=console.report_progress(job.scan.name))
+    report = console.report_progress(job.scan.name)
+    translate_scan(job, read=read, report=report)
     console.say(str(job.target))
     return
   # It names sources: not to lie beside what leaves out who they are of.
@@ -128,6 +130,24 @@ def _plan(source, target, pseudonyms):
 
 def _note(line):
   console.say(f'note: {line}')
+
+
+def _read_early(scan, index):
+  """A single scan, so that what is wrong with it is told before all else.
+
+  None if only the model knows which volume of it is meant.
+  """
+  try:
+    return dispatch.read_scan(scan, index=None if index < 0 else index)
+  except volume_lib.NotChosenError:
+    return None
+
+
+def _load_model(path, direction):
+  # JAX takes seconds to import: not before the source is known to be good.
+  from cyclegan_jax import restore
+
+  return restore.load_translators(path, [direction])[direction]
 
 
 def _tell(found, todo, model, workdir):
@@ -166,12 +186,13 @@ def _translate_scan(
   preview,
   pseudonyms,
   report,
+  read=None,
 ):
   """False if another process has translated it meanwhile."""
   scan = job.scan
   if not overwrite and records.look(job).taken:
     return False
-  volume, scaling = translation.read_scaled(scan, model, settings)
+  volume, scaling = translation.read_scaled(scan, model, settings, read)
   for note in volume.notes:
     console.say(f'note: {scan.place}: {note}')
   # A picture's white stays white; a scan gets the other contrast's units.

@@ -17,6 +17,7 @@ from PIL import Image
 import pytest
 
 from cyclegan_jax import build
+from cyclegan_jax import compilation
 from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax import train
@@ -323,13 +324,39 @@ def test_a_device_that_does_not_tell_what_a_step_takes_trains(
   assert 'memory: ' not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+  'size,message',
+  [
+    (1000, r'at least 0 GiB of the 0.0 GiB of a device: try --config.remat=T'),
+    (2**20, r'takes 0.0 GiB of 0.0 GiB, and does not fit: try --config.remat'),
+  ],
+)
 def test_memory_that_does_not_suffice_is_told_before_training(
-  config, tmp_path, capsys, monkeypatch
+  config, tmp_path, monkeypatch, size, message
 ):
-  config.max_steps = 1
-  monkeypatch.setattr(train.devices, 'memory_of_device', lambda: 1000)
-  train.train(config, tmp_path)
-  assert 'it does not fit: try --config.remat' in capsys.readouterr().out
+  """By a bound before anything is made, then by what the compiler says."""
+  monkeypatch.setattr(train.devices, 'memory_of_device', lambda: size)
+  with pytest.raises(errors.UserError, match=message):
+    train.train(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+  'field,value',
+  [
+    ('generator.features', 1024),
+    ('discriminator.features', 1024),
+    ('image_size', 8192),
+    ('pool_size', 2**17),
+  ],
+)
+def test_what_no_device_has_room_for_is_not_even_made(
+  config, monkeypatch, field, value
+):
+  monkeypatch.setattr(train.devices, 'memory_of_device', lambda: 2**29)
+  compilation.check_room(config)
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(errors.UserError, match='at least [1-9][0-9,]* GiB of '):
+    compilation.check_room(config)
 
 
 def test_steps_without_a_finite_loss_stop_the_run(config, tmp_path, capsys):

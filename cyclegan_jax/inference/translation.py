@@ -157,7 +157,10 @@ def generate_batch(
 
 
 def read_scaled(
-  scan: dispatch.Scan, translator: Translator, settings: framing.SliceSettings
+  scan: dispatch.Scan,
+  translator: Translator,
+  settings: framing.SliceSettings,
+  volume: volume_lib.Volume | None = None,
 ) -> tuple[volume_lib.Volume, intensity.Scaling]:
   """A scan and the scaling of its intensities.
 
@@ -168,11 +171,12 @@ def read_scaled(
     scan: to read.
     translator: of its domain.
     settings: the translator's, or changed by the user.
+    volume: the scan, where it has been read already.
 
   Raises:
     UserError: naming the file and what is wrong with it.
   """
-  volume = dispatch.read_scan(scan, index=settings.index)
+  volume = volume or dispatch.read_scan(scan, index=settings.index)
   typical = translator.intensities[0].scaling
   deep = scan.is_picture and volume.voxels.dtype != np.uint8
   if (

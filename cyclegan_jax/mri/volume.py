@@ -29,6 +29,10 @@ PLANES = {  # of the axes [slice, row, column]: the side each one runs towards
 _NOTICE = 'SYNTHETIC, not for diagnosis'
 
 
+class NotChosenError(errors.UserError):
+  """A file holds several volumes, and nobody has said which is meant."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Volume:
   """One scan as its file holds it.
@@ -154,7 +158,8 @@ def select_volume(path, shape, index: int | None) -> tuple:
   """What to take of an array with this shape: one 3-D scan.
 
   Raises:
-    UserError: if it holds several and none is chosen, or fewer dimensions.
+    NotChosenError: if it holds several and none is chosen.
+    UserError: if there is none of that number, or it has fewer dimensions.
   """
   extra = int(np.prod(shape[3:], dtype=int))
   if len(shape) < 3:
@@ -166,7 +171,7 @@ def select_volume(path, shape, index: int | None) -> tuple:
   if len(shape) == 3 or extra == 1 and not index:
     return (...,)
   if index is None:
-    raise errors.UserError(
+    raise NotChosenError(
       f'{path} holds {extra} volumes, its shape is {shape}; choose one by '
       'number from 0, with --config.data.volume=0 (train) or --volume=0'
     )
