@@ -215,7 +215,7 @@ def _score(case, meta, *, paired):
   }
   if not paired:
     return scores.score_alone(case, quantiles), notes
-  notes += cases.check_offset(case)
+  notes += cases.check_apart(case) or cases.check_offset(case)
   return scores.score_pair(case, quantiles), notes
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 import dataclasses
+import filecmp
 import pathlib
 
 from cyclegan_jax import console
+from cyclegan_jax import errors
 from cyclegan_jax.data import held_out as held_out_lib
 from cyclegan_jax.data import phantom
 from cyclegan_jax.data import slices
@@ -78,6 +80,7 @@ def open_data(
     name: scans.find_scans(source, warn=note) for name, source in chosen.items()
   }
   if not simulated:
+    _refuse_same(found['train_a'], found['train_b'])
     patients.check_patients(found, warn=console.say)
 
   def open_source(name, found, *, centers=None):
@@ -110,6 +113,40 @@ def open_data(
     simulated=simulated,
     patients=patients.mark([*found['train_a'], *found['train_b']]),
   )
+
+
+def _refuse_same(first, second):
+  """Refuses the same files for both contrasts, also copies of other names."""
+  paths = [path for scan in first for path in scan.paths]
+  others: dict[int, list[pathlib.Path]] = {}
+  for path in (path for scan in second for path in scan.paths):
+    others.setdefault(_size_of(path), []).append(path)
+  if sum(map(len, others.values())) != len(paths):
+    return
+  for path in paths:  # the first without a copy ends it, most often at once
+    alike = others.get(_size_of(path), [])
+    copy = next((each for each in alike if _are_same(path, each)), None)
+    if not copy:
+      return
+    alike.remove(copy)
+  raise errors.UserError(
+    f'data.train_a and data.train_b hold the same scans, such as {paths[0]}: '
+    'name a folder of each contrast'
+  )
+
+
+def _are_same(path, other):
+  try:
+    return filecmp.cmp(path, other, shallow=False)
+  except OSError:  # told when it is read
+    return False
+
+
+def _size_of(path):
+  try:
+    return path.stat().st_size
+  except OSError:
+    return -1
 
 
 def make_phantom(

@@ -172,6 +172,16 @@ def join_masks(masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   return masks | {'both': both}
 
 
+def check_apart(case: Case) -> list[str]:
+  """Warns if a patient's two scans are one and the same."""
+  if not np.array_equal(case.images['a'], case.images['b']):
+    return []
+  return [
+    f'both scans of {case.name} are the same, which is likely a mistake: the '
+    'scores are those of one contrast held against itself'
+  ]
+
+
 def check_offset(case: Case) -> list[str]:
   """Warns if a patient's two scans are a voxel or more apart."""
   a, b = case.images['a'], case.images['b']

@@ -226,6 +226,7 @@ def _pass_on_interrupts():
     signal.signal(signal.SIGINT, lambda *_: os._exit(1))
     os.kill(os.getpid(), signal.SIGTERM)
 
+  signals.leave_to_others()
   signal.signal(signal.SIGINT, ask)
 
 

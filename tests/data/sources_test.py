@@ -56,6 +56,23 @@ def test_nobody_is_both_trained_on_and_scored(chosen, tmp_path):
   open_data(chosen, tmp_path / 'cache', simulated=True)  # who are nobody
 
 
+def test_one_set_of_scans_is_not_two_contrasts(chosen, tmp_path):
+  """Named twice, or copied and renamed."""
+  train = {name: chosen[name] for name in ('train_a', 'train_b')}
+  copies = tmp_path / 'copies'
+  copies.mkdir()
+  for name, person in (('4', 'bert'), ('5', 'anna')):
+    content = (tmp_path / person / 'T1.nii.gz').read_bytes()
+    (copies / f'{name}.nii.gz').write_bytes(content)
+  for second in (train['train_a'], str(copies)):
+    with pytest.raises(errors.UserError, match='the same scans, such as .*T1'):
+      open_data(train | {'train_b': second}, tmp_path / 'cache')
+  (copies / '4.nii.gz').write_bytes(
+    (tmp_path / 'carl' / 'T1.nii.gz').read_bytes()
+  )
+  open_data(train | {'train_b': str(copies)}, tmp_path / 'cache')
+
+
 def test_without_test_sources_there_are_no_pairs(chosen, tmp_path):
   train = {name: chosen[name] for name in ('train_a', 'train_b')}
   assert open_data(train, tmp_path / 'cache').pairs is None

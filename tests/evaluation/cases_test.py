@@ -122,6 +122,18 @@ def test_a_pair_on_different_grids_is_resampled_with_a_note(load, make_head):
   assert not cases.check_offset(case)
 
 
+def test_a_scan_is_not_held_against_itself_without_a_word(load, make_head):
+  head, other = (make_head((24, 24, 8), seed) for seed in (0, 1))
+  notes = [
+    cases.check_apart(
+      load(make_translators(), {'a': (head, np.eye(4)), 'b': (b, np.eye(4))})
+    )
+    for b in (head, other)
+  ]
+  assert 'scans of anna/scan are the same, which is likely a' in notes[0][0]
+  assert len(notes[0]) == 1 and not notes[1]
+
+
 def test_a_volume_of_several_is_chosen(load, make_head):
   both = np.stack([make_head((24, 24, 8), seed) for seed in (0, 1)], axis=3)
   chosen, alone = (

@@ -1,6 +1,8 @@
 """Asked to stop: once is a wish, twice by hand an order."""
 
+import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import types
@@ -11,6 +13,22 @@ import pytest
 
 from cyclegan_jax.runtime import processes
 from cyclegan_jax.runtime import signals
+
+_ROOT = pathlib.Path(__file__).parents[2]
+# A lock that is taken twice: Python hears nothing any more, as where a library
+# waits for what does not come.
+_HANG = """
+import contextlib, ctypes, sys
+from cyclegan_jax.runtime import signals
+
+signals._DEAF_SECONDS = 0.2
+signals.interrupt()
+with signals.listen('soon') if sys.argv[1:] else contextlib.nullcontext():
+  lock = ctypes.create_string_buffer(64)
+  print('hangs', flush=True)
+  while True:
+    ctypes.CDLL(None).pthread_mutex_lock(lock)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +91,7 @@ def test_an_interrupt_that_cannot_be_raised_is_raised_again(monkeypatch):
       threading.Event().wait(60)
     assert len(told) == 1
   finally:
+    signals.leave_to_others()
     for number, handler in previous.items():
       signal.signal(number, handler)
 
@@ -90,3 +109,24 @@ def test_processes_agree_on_a_stop_also_where_a_run_goes_on(monkeypatch):
     for _ in range(3):
       stopped()
   assert numbers == [1, 1, 2, 3]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='glibc has such a lock')
+@pytest.mark.parametrize('listening', [(), ('listening',)])
+def test_a_process_that_hangs_in_a_library_ends(listening):
+  """At the first signal, or if it listens for a stop at the second."""
+  process = subprocess.Popen(
+    [sys.executable, '-c', _HANG, *listening],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout.readline() == 'hangs\n'
+  process.terminate()
+  if listening:
+    assert process.stdout.readline().startswith('asked to stop, and still')
+    process.terminate()
+  _, stderr = process.communicate(timeout=60)
+  assert process.returncode == 1
+  assert stderr.startswith('launch.py: interrupted; the same command goes on')

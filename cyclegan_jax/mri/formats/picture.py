@@ -61,10 +61,12 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
     raise CorruptImageError(f'{path}: {reason}') from error
   if len({page.shape for page in pages}) > 1:
     raise errors.UserError(f'{path} holds pictures of different sizes')
+  voxels = np.stack(pages)
+  notes = ()
+  if not np.ptp(voxels):
+    notes = (f'every pixel is {voxels.flat[0]:g}: there is nothing to see',)
   return volume_lib.Volume(
-    voxels=np.stack(pages),
-    affine=volume_lib.display_affine(),
-    measured=False,
+    voxels, volume_lib.display_affine(), measured=False, notes=notes
   )
 
 
