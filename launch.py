@@ -44,6 +44,7 @@ from cyclegan_jax.runtime import signals
 def _check_translation(given):
   shares.choose(given['shard'], os.environ)
   checks.check_inference(given['workdir'], given)
+  checks.check_target(given['target'])
 
 
 _RUN = {'workdir': 'W, the folder of a run or a file of --mode=pack'}
@@ -91,7 +92,7 @@ MODES = {
   'report': command_line.Mode(
     entry='cyclegan_jax.report:report',
     help='shows a run, or several side by side, as a page for a browser',
-    check=lambda given: checks.refuse_addresses(
+    check=lambda given: checks.check_places(
       {'--workdir': given['workdir']}
     ),
     required={'workdir': 'W, the folder of a run, or W1,W2 of several'},

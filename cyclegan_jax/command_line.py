@@ -24,6 +24,7 @@ _DISK = (
   errno.EACCES,
   errno.EPERM,
   errno.ETIMEDOUT,
+  errno.EFBIG,
 )
 
 
@@ -76,7 +77,10 @@ def parse(argv: list[str], modes: Mapping[str, Mode]) -> list[str]:
     if values['config'].value is not None:
       values['config'].value.to_dict()  # an absent file is noticed only here
   except OSError as error:
+    recipe = _find_recipe(argv)
     reason = str(error).splitlines()[-1].strip()
+    if os.path.isdir(recipe):
+      reason = f'{recipe} is a folder, and no recipe'
     refuse(f'--config: {reason}; {_ADVICE}')
   except Exception as error:  # a recipe is a program: it can raise anything
     line = _explain(error, argv)
@@ -142,11 +146,9 @@ def _check_mode(values, modes):
 def _explain(error, argv):
   """What a person did wrong, in a line; None if it is not a person's fault."""
   recipe = _find_recipe(argv)
-  if isinstance(error, SyntaxError) and error.filename == recipe:
-    return (
-      f'--config={recipe} is no recipe: line {error.lineno}: {error.msg}; '
-      f'{_ADVICE}'
-    )
+  if isinstance(error, SyntaxError) and error.filename in (recipe, None):
+    where = f'line {error.lineno}: ' if error.filename else ''
+    return f'--config={recipe} is no recipe: {where}{error.msg}; {_ADVICE}'
   for frame in reversed(traceback.extract_tb(error.__traceback__)):
     if recipe and os.path.abspath(frame.filename) == os.path.abspath(recipe):
       return (

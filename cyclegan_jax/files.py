@@ -21,8 +21,20 @@ def replace_file(path: pathlib.Path):
   with partial_folder(path.parent) as folder:
     # A folder of its own, for the name to be the same, and with it the suffix.
     partial = folder / path.name
-    yield partial
-    os.replace(partial, path)
+    with naming(path):
+      yield partial
+      os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def naming(path: pathlib.Path):
+  """What a disk refuses within is told of `path`, not of where it was tried."""
+  try:
+    yield
+  except OSError as error:
+    if _PARTIAL in str(error.filename or _PARTIAL):
+      error.filename = str(path)
+    raise
 
 
 @contextlib.contextmanager

@@ -205,6 +205,8 @@ def test_help_shows_what_the_modes_do_and_need(launch):
     ([_SMOKE, '--config.dat.train_a', 'x'], 'Did you mean "data" instead'),
     ([_SMOKE, '--config.seed.x=3'], '--config.seed.x=3: there is no such'),
     (['--config=README.md'], '--config=README.md is no recipe: line '),
+    (['--config=docs'], 'docs is a folder, and no recipe'),
+    (['--config=docs/quickstart.png'], 'quickstart.png is no recipe: source '),
     (['--config', 'tests/conftest.py'], 'is no recipe: it has no get_config'),
     ([_SMOKE, '--config.batch_size=two'], 'config.batch_size=two'),
     ([_SMOKE, '--mode=trian'], '--mode=trian: value should be one of <train|'),

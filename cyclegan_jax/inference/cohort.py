@@ -56,9 +56,7 @@ def translate_all(
       try:
         made = translate_scan(job, report=report)
       except Exception as error:
-        known = isinstance(error, errors.UserError)
-        line = str(error) if known else f'{job.scan.place}: {error!r}'
-        failed.append(' '.join(line.split()))
+        failed.append(' '.join(_explain(job, error).split()))
         console.say(f'{count}failed: {failed[-1]}')
         with files.replace_file(failures) as partial:
           partial.write_text('\n'.join([*failed, '']))
@@ -71,3 +69,11 @@ def translate_all(
     others = f', {met} by another process' if met else ''
     console.say(f'{done} translated{others}, {len(failed)} failed, {left} left')
   return failed
+
+
+def _explain(job, error):
+  if isinstance(error, errors.UserError):
+    return str(error)
+  if isinstance(error, OSError) and error.strerror:  # a disk's, most often
+    return f'{error.filename or job.target}: {error.strerror}'
+  return f'{job.scan.place}: {error!r}'

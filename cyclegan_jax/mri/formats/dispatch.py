@@ -135,6 +135,7 @@ def write_scan(
 
   Raises:
     UserError: if the format cannot hold it, or `path` is of another kind.
+    OSError: naming `path`, if the disk does not take it.
   """
   suffix = suffix_of(path)
   single = suffix in WRITABLE
@@ -143,7 +144,8 @@ def write_scan(
   write = module.write if single else module.write_series
   with files.partial_folder(path.parent) as folder:
     partial = folder / path.name
-    write(partial, voxels, like, provenance)
+    with files.naming(path):
+      write(partial, voxels, like, provenance)
     while not _put(partial, path, folder, finish):
       pass  # another process has put a series there in between
 

@@ -1,5 +1,6 @@
 """NRRD and MetaImage, through SimpleITK."""
 
+import errno
 import pathlib
 from typing import NamedTuple
 
@@ -67,6 +68,7 @@ def write(
 
   Raises:
     UserError: if the grid of `like` is sheared.
+    OSError: if the disk does not take it.
   """
   image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
   geometry = like.header
@@ -77,7 +79,11 @@ def write(
   image.SetDirection(geometry.direction)
   image.SetMetaData('Comment', provenance.description)
   nrrd = path.suffix.lower() == '.nrrd'
-  sitk.WriteImage(image, str(path), useCompression=nrrd)
+  try:
+    sitk.WriteImage(image, str(path), useCompression=nrrd)
+  except RuntimeError:  # a page, which need not tell the cause
+    reason = 'it could not be written whole; is there room for it?'
+    raise OSError(errno.EIO, reason, str(path)) from None
   if nrrd and geometry.lines:
     _restore_lines(path, geometry.lines)
 

@@ -1,5 +1,6 @@
 """NumPy's .npy: a slice [H, W] or a stack [S, H, W], as it is looked at."""
 
+import io
 import math
 import pathlib
 
@@ -43,8 +44,9 @@ def write(
 ):
   """Writes voxels [I, J, K]; the provenance is left to the JSON beside it."""
   del like, provenance
-  with path.open('wb') as file:
-    np.save(file, voxels)
+  content = io.BytesIO()  # to a file NumPy writes without telling what failed
+  np.save(content, voxels)
+  path.write_bytes(content.getbuffer())
 
 
 def _check_header(path):

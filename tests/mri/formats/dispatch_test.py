@@ -1,7 +1,9 @@
 """Formats against the libraries that define them, and broken files."""
 
+import gc
 import gzip
 import json
+import resource
 import struct
 
 import nibabel as nib
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from cyclegan_jax import command_line
 from cyclegan_jax import errors
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume
@@ -271,3 +274,24 @@ def test_what_cannot_be_finished_leaves_what_it_was_to_replace(tmp_path, name):
     write(like.voxels + 5, fail)
   np.testing.assert_array_equal(read(tmp_path / name).voxels, before)
   assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+  'name', ['x.nii.gz', 'x.nii', 'x.nrrd', 'x.mha', 'x.npy', 'x.tif', 'series']
+)
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_disk_that_takes_no_more_is_told_with_the_place(tmp_path, name):
+  """Here by a limit of this process, as of a quota; nothing is left."""
+  like = volume.Volume(values(np.float32, (40, 40, 3)), oblique())
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+  try:
+    with pytest.raises(OSError) as raised:
+      dispatch.write_scan(tmp_path / name, like.voxels, like, _PROVENANCE)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  line = command_line.explain_disk(raised.value)
+  del raised
+  gc.collect()  # what nibabel could not write it tries again when it closes
+  assert line.startswith(f'{tmp_path / name}: ') and '\n' not in line
+  assert list(tmp_path.iterdir()) == []
