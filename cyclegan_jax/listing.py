@@ -29,11 +29,12 @@ def list_checkpoints(workdir: str):
   if place.is_file():
     console.say(_describe_packed(place))
     return
-  found = {
+  looks = {
     path: (kind, inspection.look(path))
     for kind in kept.KINDS
     for path in kept.list_kind(place, kind)
   }
+  found = {path: (kind, look) for path, (kind, look) in looks.items() if look}
   domains = next(
     (look.meta['config']['domains'] for _, look in found.values() if look.meta),
     ('a', 'b'),
@@ -47,7 +48,7 @@ def list_checkpoints(workdir: str):
   ]
   for line in _align([_head(*domains), *rows]):
     console.say(line)
-  newest = kept.list_kind(place, 'newest')
+  newest = [path for path, (kind, _) in found.items() if kind == 'newest']
   if newest:
     console.say(_describe_choice(newest[-1], found[newest[-1]][1].whole))
 

@@ -89,6 +89,18 @@ def test_a_run_may_go_on_longer_and_tell_more(config, run):
   checks.check_training(config, str(run))
 
 
+def test_a_run_of_an_older_version_may_go_on(config, run):
+  """It was begun when there was nothing to start from."""
+  path = run / 'config.json'
+  content = json.loads(path.read_text())
+  del content['config']['start_from']
+  path.write_text(json.dumps(content))
+  checks.check_training(config, str(run))
+  config.start_from = str(run.parent)
+  with pytest.raises(errors.UserError, match=r"start_from \('' there, "):
+    checks.check_training(config, str(run))
+
+
 def test_a_run_that_differs_is_refused_with_the_fields(config, run):
   config.batch_size = 2
   config.generator.features = 8

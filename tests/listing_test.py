@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from cyclegan_jax import listing
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import inspection
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import packed
 
@@ -99,6 +101,23 @@ def test_files_that_are_lost_are_marked(tmp_path, capsys, lost):
   (head, row), _ = read_table(tmp_path, capsys)
   assert row[2] == 'newest, damaged' and row[1] == '-'
   assert head[5] == ('PD to FLAIR' if lost == 'gen_ab' else 'a to b')
+
+
+def test_what_a_run_deletes_meanwhile_is_left_out(
+  tmp_path, capsys, monkeypatch
+):
+  for step in (4, 8):
+    write(tmp_path, step)
+  look = inspection.look
+
+  def look_late(path):
+    if path.name == '4':
+      shutil.rmtree(path)
+    return look(path)
+
+  monkeypatch.setattr(inspection, 'look', look_late)
+  (_, row), _ = read_table(tmp_path, capsys)
+  assert row[0] == '8'
 
 
 def test_a_file_is_one_line(tmp_path, capsys):

@@ -39,6 +39,18 @@ def test_a_checkpoint_tells_that_there_were_scans_and_not_where(config):
   assert hidden == {k: v for k, v in config.to_dict().items() if k != 'data'}
 
 
+def test_what_is_handed_on_tells_nothing_of_the_machine(config):
+  config.start_from = config.data.cache = config.compile_cache = '/home/jane'
+  config.distributed = 'jane.example.org:1234,1,0'
+  hidden = stored_config.hide_machine(config.to_dict())
+  assert 'jane' not in json.dumps(hidden)
+  assert hidden['start_from'] and set(hidden) == set(config)
+  older = config.to_dict()
+  del older['start_from'], older['distributed'], older['compile_cache']
+  hidden = stored_config.hide_machine(older)
+  assert set(hidden) == set(older) and 'jane' not in json.dumps(hidden)
+
+
 def test_translation_is_in_float32_and_older_runs_lack_fields(config):
   config.compute_dtype = 'bfloat16'
   stored = config.to_dict()

@@ -34,13 +34,25 @@ class Look(NamedTuple):
   saved: float
 
 
-def look(path: pathlib.Path) -> Look:
+def look(path: pathlib.Path) -> Look | None:
   """Reads all of a checkpoint, and says whether it is whole.
 
   Args:
     path: of its folder. Of one that an older version wrote, which has no
       digests, only what JSON holds is read.
+
+  Returns:
+    What is found; None if a run has deleted it meanwhile.
   """
+  try:
+    return _look(path)
+  except FileNotFoundError:
+    if path.exists():
+      raise
+    return None
+
+
+def _look(path):
   size = sum(each.stat().st_size for each in path.rglob('*') if each.is_file())
   meta, whole = {}, True
   try:
@@ -49,6 +61,7 @@ def look(path: pathlib.Path) -> Look:
     _check_arrays(path, meta.get(digests.KEY, {}))
   except Exception:  # of any type: what damage looks like
     whole = False
+    path.stat()  # unless it is gone
   return Look(meta, whole, size, _date(path))
 
 
