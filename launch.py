@@ -92,9 +92,7 @@ MODES = {
   'report': command_line.Mode(
     entry='cyclegan_jax.report:report',
     help='shows a run, or several side by side, as a page for a browser',
-    check=lambda given: checks.check_places(
-      {'--workdir': given['workdir']}
-    ),
+    check=lambda given: checks.check_places({'--workdir': given['workdir']}),
     required={'workdir': 'W, the folder of a run, or W1,W2 of several'},
     optional=('target',),
   ),

@@ -76,7 +76,7 @@ def evaluate(
     jobs += _group([{'b': scan} for scan in found_b])
   found = _Found(paired=bool(pairs), count=len(jobs))
   found.note(*left_out)
-  known = patients.find_known((*found_a, *found_b), meta.patients)
+  known = patients.find_known((*found_a, *found_b), *meta.trained_on())
   if known:
     found.note(
       f'{len(known)} of these patients were trained on ({known[0]}): scores '

@@ -22,8 +22,9 @@ class Meta:
     sums: of the logbook's open window and epoch; of checkpoints that training
       goes on from.
     distance: without pairs; of those chosen by it.
-    started_from: of what the run began as, if not anew: 'step', 'digest' of
-      the generators, and whether 'discriminators' came along.
+    started_from: of the run whose networks this one began as, if not anew:
+      'step', 'digest' of the generators, whether 'discriminators' came along,
+      and its `trained_on` and `learnt_from`.
   """
 
   config: dict
@@ -36,6 +37,15 @@ class Meta:
   sums: dict | None = None
   distance: float | None = None
   started_from: dict | None = None
+
+  def trained_on(self) -> list[dict]:
+    """Marks of all whom the networks know: of the runs before this one too."""
+    return [self.patients, *(self.started_from or {}).get('trained_on', ())]
+
+  def learnt_from(self) -> list[str]:
+    """'scans', 'simulated' heads or both, by this run and those before it."""
+    own = 'scans' if self.config['data']['train_a'] else 'simulated'
+    return sorted({own, *(self.started_from or {}).get('learnt_from', ())})
 
   def to_json(self) -> dict:
     """What JSON can hold; shares nothing that changes while a run goes on."""

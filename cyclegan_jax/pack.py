@@ -21,20 +21,20 @@ checkpoint, step {step} of the run {run!r}. With cyclegan_jax:
 Its outputs are synthetic images. They are not for diagnosis.
 
 The program, cyclegan_jax, is under the Apache License 2.0. These weights are
-not the program: they were learnt from {scans}.
-{terms}
-"""
-_TRAINED_ON = (
-  'scans of people',
-  'What may be done with them, whoever trained them knows; ask there. That\n'
-  'they cannot be made to show one of those scans is not known: treat them as\n'
-  'you would the scans.',
-)
-_SIMULATED = (
-  'simulated heads, not from patients',
-  'Those derive from the ICBM152 2009 template (Fonov et al. 2011), which\n'
-  'nilearn distributes: its terms hold.',
-)
+not the program: they were learnt from {sources}.
+{terms}"""
+_TERMS = {
+  'scans': """\
+What may be done with weights that were learnt from scans, whoever trained them
+knows; ask there. That they cannot be made to show one of those scans is not
+known: treat them as you would the scans.
+""",
+  'simulated': """\
+The simulated heads, which are no patients, derive from the ICBM152 2009
+template (Fonov et al. 2011), which nilearn distributes: its terms hold.
+""",
+}
+_NAMES = {'scans': 'scans of people', 'simulated': 'simulated heads'}
 
 
 def pack(
@@ -95,11 +95,16 @@ def _describe(source):
 
 
 def _write_notice(source):
-  simulated = not source.meta.config['data']['train_a']
-  scans, terms = _SIMULATED if simulated else _TRAINED_ON
   a, b = source.meta.config['domains']
-  step, run = source.meta.step, source.run
-  return _NOTICE.format(a=a, b=b, step=step, run=run, scans=scans, terms=terms)
+  learnt_from = source.meta.learnt_from()
+  return _NOTICE.format(
+    a=a,
+    b=b,
+    step=source.meta.step,
+    run=source.run,
+    sources=' and '.join(_NAMES[each] for each in learnt_from),
+    terms=''.join(_TERMS[each] for each in learnt_from),
+  )
 
 
 def _measure(workdir):

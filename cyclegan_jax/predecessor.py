@@ -16,7 +16,10 @@ from cyclegan_jax import errors
 from cyclegan_jax import source as source_lib
 from cyclegan_jax import stored_config
 from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.mri import patients
+from cyclegan_jax.mri import scans
 from cyclegan_jax.runtime import checkpoint
+from cyclegan_jax.runtime import digests
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import processes
 
@@ -73,7 +76,7 @@ def begin(
   """
   source = processes.first_alone(functools.partial(_open, config), 'source')
   told = processes.tell_facts(source and _look(config, source))
-  begun = {}
+  found = {}
   for name in told['networks']:
     like = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype),
@@ -87,15 +90,14 @@ def begin(
     params = processes.tell_all(params)
     state = state.change_params(name, functools.partial(_replace, params))
     if name in _GENERATORS:
-      begun[name] = params
+      found[name] = source_lib.digest(params)
   for line in told['lines']:
     console.say(line)
   started = {
-    'step': told['step'],
-    'digest': source_lib.digest(begun),
+    'digest': digests.of_json(found),
     'discriminators': _DISCRIMINATORS[0] in told['networks'],
   }
-  return state, started
+  return state, told['known'] | started
 
 
 def _open(config):
@@ -124,8 +126,29 @@ def _look(config, source):
       f'note: {place} is of {" and ".join(theirs["domains"])}, this run of '
       f'{" and ".join(config.domains)}: a goes on as a, b as b'
     )
-  networks = _GENERATORS if why else (*_GENERATORS, *_DISCRIMINATORS)
-  return {'networks': networks, 'lines': lines, 'step': source.meta.step}
+  lines += _warn(config, source.meta)
+  return {
+    'networks': _GENERATORS if why else (*_GENERATORS, *_DISCRIMINATORS),
+    'lines': lines,
+    'known': {
+      'step': source.meta.step,
+      'trained_on': source.meta.trained_on(),
+      'learnt_from': source.meta.learnt_from(),
+    },
+  }
+
+
+def _warn(config, meta):
+  """Of held-out patients whom the networks know already."""
+  named = [config.data[name] for name in ('test_a', 'test_b')]
+  held_out = [scan for each in named if each for scan in scans.find_scans(each)]
+  known = patients.find_known(held_out, *meta.trained_on())
+  if known:
+    yield (
+      f'warning: {len(known)} of the held-out patients were trained on by the '
+      f'run this one starts from ({known[0]}): scores say nothing of patients '
+      'the networks do not know'
+    )
 
 
 def _read(source, name, like):

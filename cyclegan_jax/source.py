@@ -82,12 +82,12 @@ def flatten(tree: Any) -> dict[str, Any]:
   return traverse_util.flatten_dict(tree, sep='/')
 
 
-def digest(networks: dict[str, Any]) -> str:
-  """One digest of networks: the same for a run and for what is packed of it.
+def digest(params: Any) -> str:
+  """One digest of a network: the same for a run and for what is packed of it.
 
   Args:
-    networks: trees of NumPy arrays by name.
+    params: a tree of NumPy arrays.
   """
   return digests.of_json(
-    {name: digests.of_array(each) for name, each in flatten(networks).items()}
+    {name: digests.of_array(each) for name, each in flatten(params).items()}
   )

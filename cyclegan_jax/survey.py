@@ -80,9 +80,7 @@ def survey(
   for line in (*(f'note: {note}' for note in notes), *advice):
     console.say(line)
   page = pathlib.Path(target) if target else pathlib.Path(workdir, 'check.html')
-  survey_page.write(
-    page, tables, problems=problems, notes=notes, advice=advice
-  )
+  survey_page.write(page, tables, problems=problems, notes=notes, advice=advice)
   console.say(f'page: {page}')
   if problems:
     raise errors.UserError(
@@ -107,9 +105,7 @@ def _compare(found, cache, problems):
     )
   except errors.UserError as error:
     problems.append(str(error))
-  same = inventory_lib.find_identical(
-    named['train_a'], named['train_b'], cache
-  )
+  same = inventory_lib.find_identical(named['train_a'], named['train_b'], cache)
   if same:
     line = (
       f'{len(same)} files are in both domains, such as {same[0][0]} and '

@@ -1,6 +1,7 @@
 """A run that starts from another's networks: the same, and fresh moments."""
 
 import contextlib
+import dataclasses
 import json
 
 import chex
@@ -9,6 +10,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import errors
@@ -16,6 +18,8 @@ from cyclegan_jax import pack
 from cyclegan_jax import predecessor
 from cyclegan_jax import restore
 from cyclegan_jax import run as run_lib
+from cyclegan_jax.mri import patients
+from cyclegan_jax.mri import scans
 from cyclegan_jax.runtime import checkpoint
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import kept
@@ -74,6 +78,8 @@ def test_a_run_begins_as_the_one_it_starts_from(
   meta = restore.read_meta(kept.find(workdir))
   assert meta.started_from == run.meta.started_from
   assert meta.started_from['step'] == 4 and meta.started_from['discriminators']
+  before = restore.read_meta(kept.find(trained)).patients
+  assert meta.trained_on() == [meta.patients, before] != [before, before]
   stored = meta.config['start_from']
   assert stored and str(tmp_path) not in stored
   start.unlink()
@@ -124,6 +130,29 @@ def test_discriminators_of_other_losses_begin_anew(config, capsys):
   told = predecessor._look(config, predecessor._open(config))
   assert list(told['networks']) == ['gen_ab', 'gen_ba']
   assert 'begin anew: loss.kind was bce' in told['lines'][1]
+
+
+def test_who_is_known_already_is_told_and_remains_known(config, scan_folder):
+  """Anna, whom the other run was trained on, is held out from this one."""
+  config.data.test_a = str(scan_folder / 'a*' / 'T1.nii.gz')
+  config.data.test_b = str(scan_folder / 'c*' / 'T2.nii.gz')
+  source = predecessor._open(config)
+  told = predecessor._look(config, source)
+  assert 'warning: 1 of the held-out patients were' in told['lines'][-1]
+  assert '(anna)' in told['lines'][-1]
+  other = dataclasses.replace(
+    source.meta,
+    config=smoke.get_config().to_dict(),
+    patients={'salt': None, 'marks': []},
+    started_from=told['known'],
+  )
+  assert other.learnt_from() == ['scans', 'simulated']
+  found = scans.find_scans(config.data.test_a)
+  assert patients.find_known(found, *other.trained_on()) == ['anna']
+  assert patients.find_known(found, other.patients) == []
+  notice = pack._write_notice(source._replace(meta=other))
+  assert 'from scans of people and simulated heads.' in notice
+  assert 'Fonov' in notice and 'treat them as you would' in notice
 
 
 def check(config):

@@ -154,17 +154,18 @@ def mark(found: Sequence[dispatch.Scan]) -> dict:
   return {'salt': salt, 'marks': sorted(marks)}
 
 
-def find_known(found: Sequence[dispatch.Scan], marked: Mapping) -> list[str]:
+def find_known(found: Sequence[dispatch.Scan], *marked: Mapping) -> list[str]:
   """Names of those patients who have been marked.
 
   Args:
     found: their scans.
-    marked: from `mark`; without a salt in older checkpoints.
+    *marked: each from `mark`; without a salt in older checkpoints.
   """
-  marks = set(marked['marks'])
-  return sorted(
-    {scan.patient for scan in found if marks & _hash_scan(scan, marked['salt'])}
-  )
+  known = set()
+  for each in marked:
+    marks, salt = set(each['marks']), each['salt']
+    known |= {x.patient for x in found if marks & _hash_scan(x, salt)}
+  return sorted(known)
 
 
 def _hash_scan(scan, salt):
