@@ -36,6 +36,7 @@ from ml_collections import config_flags
 from cyclegan_jax import checks
 from cyclegan_jax import command_line
 from cyclegan_jax import errors
+from cyclegan_jax import places
 from cyclegan_jax.inference import shares
 from cyclegan_jax.runtime import host
 from cyclegan_jax.runtime import signals
@@ -44,7 +45,7 @@ from cyclegan_jax.runtime import signals
 def _check_translation(given):
   shares.choose(given['shard'], os.environ)
   checks.check_inference(given['workdir'], given)
-  checks.check_target(given['target'])
+  places.check_target(given['target'])
 
 
 _RUN = {'workdir': 'W, the folder of a run or a file of --mode=pack'}
@@ -92,7 +93,7 @@ MODES = {
   'report': command_line.Mode(
     entry='cyclegan_jax.report:report',
     help='shows a run, or several side by side, as a page for a browser',
-    check=lambda given: checks.check_places({'--workdir': given['workdir']}),
+    check=lambda given: places.check_places({'--workdir': given['workdir']}),
     required={'workdir': 'W, the folder of a run, or W1,W2 of several'},
     optional=('target',),
   ),

@@ -4,16 +4,15 @@ Standard library and `mri` only, so that a wrong flag or path is answered at
 once.
 """
 
-import errno
 import json
 import os
 import pathlib
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax import places
 from cyclegan_jax import rules
 from cyclegan_jax.mri import scans
-from cyclegan_jax.mri.formats import limits
 from cyclegan_jax.runtime import cluster
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import workdir_lock
@@ -63,7 +62,7 @@ def check_training(config, workdir: str):
     UserError: for the first mistake found.
   """
   rules.check_values(flatten(config.to_dict()))
-  check_places(
+  places.check_places(
     {'--workdir': workdir, '--config.start_from': config.start_from}
     | _folders(config.data)
   )
@@ -71,44 +70,6 @@ def check_training(config, workdir: str):
   # Of several processes the first does so once it knows that it is.
   if cluster.find(config.distributed, os.environ) is None:
     check_workdir(config, pathlib.Path(workdir))
-
-
-def check_places(places: dict[str, str]):
-  """Raises `UserError` for a place that is no path of a file system.
-
-  Args:
-    places: by the flag or field that names them.
-  """
-  for name, place in places.items():
-    if not place:
-      continue
-    if '://' in place:
-      raise errors.UserError(
-        f'{name}={place} is an address, and a path is needed: mount what it '
-        'names (gcsfuse, NFS) and name the folder'
-      )
-    try:
-      os.stat(place)
-    except (OSError, ValueError) as error:
-      number = getattr(error, 'errno', None)
-      if number in (errno.ENAMETOOLONG, None):  # or it has a zero in it
-        raise errors.UserError(
-          f'{name} names what can be no path, of {len(place)} characters, '
-          f'{place[:40]!r}'
-        ) from None
-    limits.check_file(pathlib.Path(place))
-
-
-def check_target(target: str):
-  """Raises `UserError` if nothing can be written where a translation goes."""
-  place = pathlib.Path(target)
-  try:
-    files.probe_folder(place.parent if place.is_file() else place)
-  except OSError as error:
-    raise errors.UserError(
-      f'--target={target} cannot be written to: {error.strerror}; name another '
-      'place'
-    ) from None
 
 
 def find_changes(stored: dict, config: dict) -> dict[str, tuple]:
@@ -144,7 +105,7 @@ def check_inference(workdir: str, arguments: dict):
   Raises:
     UserError: for the first mistake found.
   """
-  check_places(
+  places.check_places(
     {'--workdir': workdir}
     | {
       f'--{name}': value

@@ -5,8 +5,6 @@ import functools
 import os
 import pathlib
 
-import numpy as np
-
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
@@ -16,15 +14,14 @@ from cyclegan_jax.inference import plan as plan_lib
 from cyclegan_jax.inference import records
 from cyclegan_jax.inference import shares
 from cyclegan_jax.inference import translation
+from cyclegan_jax.inference import voxel_types
 from cyclegan_jax.mri import identity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.runtime import kept
 
-# A result that loses more of its voxels, or has fewer levels, is none.
-_CLIPPED = 0.01
-_LEVELS = 16
+_LEVELS = 16  # a result of fewer is none
 
 
 def translate(
@@ -216,7 +213,9 @@ def _translate_scan(
     # A picture keeps its black and white: it has as many levels as it shows,
     # and a black one stays black.
     levels = 0 if pictured else _LEVELS
-    voxels = _convert(voxels, volume.voxels.dtype, scan, levels=levels)
+    voxels = voxel_types.convert(
+      voxels, volume.voxels.dtype, scan, levels=levels
+    )
   provenance = dataclasses.replace(model.provenance(), pseudonyms=pseudonyms)
   name = scan.paths[0].name if scan.module != 'dicom' else scan.name
   said = provenance.details | {
@@ -256,35 +255,6 @@ def _translate_scan(
     ),
   )
   return True
-
-
-def _convert(voxels, kind, scan, *, levels):
-  """To the type of the source, in a form that every format can hold.
-
-  Args:
-    voxels: float32 [I, J, K].
-    kind: the type wanted.
-    scan: the source, to be named.
-    levels: how far apart its smallest and its largest number must be.
-
-  Raises:
-    UserError: if that type cannot hold the result.
-  """
-  kind = np.dtype(kind).newbyteorder('=')
-  if kind.kind == 'f':
-    return voxels.astype(np.promote_types(kind, np.float32))
-  if kind.itemsize > 4:
-    kind = np.dtype(f'{kind.kind}4')
-  limits = np.iinfo(kind)
-  rounded = voxels.round()
-  clipped = rounded.clip(limits.min, limits.max)
-  lost = np.mean(clipped != rounded) > _CLIPPED
-  if lost or np.ptp(clipped) < levels:
-    raise errors.UserError(
-      f'{scan.place}: {kind} cannot hold the result, which goes from '
-      f'{voxels.min():.4g} to {voxels.max():.4g}; use --voxel_type=float32'
-    )
-  return clipped.astype(kind)
 
 
 def _choose_slices(settings, planes, volume):

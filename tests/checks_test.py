@@ -133,34 +133,6 @@ def test_a_workdir_that_cannot_be_made_is_refused(config, tmp_path, place):
   assert [path.name for path in tmp_path.iterdir()] == ['file'], 'no trace'
 
 
-@pytest.mark.parametrize(
-  'place,message',
-  [
-    ('x' * 300, '--target names what can be no path, of 3.. characters'),
-    ('zero\0', '--target names what can be no path'),
-    ('gs://x', '--target=gs://x is an address'),
-    ('loop', 'loop is a link that leads to itself'),
-    ('gone', 'gone is a link that leads nowhere'),
-  ],
-)
-def test_what_can_be_no_path_is_refused(tmp_path, place, message):
-  (tmp_path / 'loop').symlink_to('loop')
-  (tmp_path / 'gone').symlink_to('nowhere')
-  place = place if '://' in place else f'{tmp_path}/{place}'
-  with pytest.raises(errors.UserError, match=message):
-    checks.check_places({'--target': place})
-
-
-@pytest.mark.parametrize('place', ['/proc/x', '/proc/x/y.nii', 'file/x.nii'])
-def test_a_target_that_cannot_be_written_is_refused(tmp_path, place):
-  (tmp_path / 'file').write_text('')
-  with pytest.raises(errors.UserError, match='--target=.* cannot be written '):
-    checks.check_target(str(tmp_path / place))
-  checks.check_target(str(tmp_path / 'file'))
-  checks.check_target(str(tmp_path / 'new' / 'x.nii'))
-  assert [path.name for path in tmp_path.iterdir()] == ['file'], 'no trace'
-
-
 def test_what_is_to_be_translated_is_looked_for(run, tmp_path):
   with pytest.raises(errors.UserError, match='holds no checkpoint'):
     checks.check_inference(str(tmp_path / 'nowhere'), {})

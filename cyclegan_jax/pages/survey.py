@@ -1,7 +1,7 @@
 """What a look at the data found, for a terminal and for a browser."""
 
-from collections.abc import Sequence
 import collections
+from collections.abc import Sequence
 import io
 import pathlib
 
