@@ -69,11 +69,7 @@ def evaluate(
     f'checkpoint {meta.step} of {workdir}: {len(pairs)} pairs among '
     f'{len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
   )
-  if pairs:
-    jobs = _group([dict(zip('ab', pair, strict=True)) for pair in pairs])
-  else:
-    jobs = _group([{'a': scan} for scan in found_a])
-    jobs += _group([{'b': scan} for scan in found_b])
+  jobs = _list_jobs(pairs, found_a, found_b)
   found = _Found(paired=bool(pairs), count=len(jobs))
   found.note(*left_out)
   known = patients.find_known((*found_a, *found_b), *meta.trained_on())
@@ -83,15 +79,8 @@ def evaluate(
       'say nothing of patients the networks do not know'
     )
   for done, job in enumerate(jobs, 1):
-    _score_job(
-      job,
-      found,
-      meta,
-      translators,
-      volume,
-      batch_size,
-      f'{done} of {len(jobs)}',
-    )
+    task = f'{done} of {len(jobs)}'
+    _score_job(job, found, meta, translators, volume, batch_size, task)
   if not found.records:
     raise errors.UserError(found.failed[0])
   if own and not own.data.train_a:  # single slices, no volumes
@@ -217,6 +206,13 @@ def _score(case, meta, *, paired):
     return scores.score_alone(case, quantiles), notes
   notes += cases.check_apart(case) or cases.check_offset(case)
   return scores.score_pair(case, quantiles), notes
+
+
+def _list_jobs(pairs, found_a, found_b):
+  if pairs:
+    return _group([dict(zip('ab', pair, strict=True)) for pair in pairs])
+  alone = _group([{'a': scan} for scan in found_a])
+  return alone + _group([{'b': scan} for scan in found_b])
 
 
 def _group(rows):

@@ -161,24 +161,30 @@ def _measure_step(config, found, advice) -> Sequence[str]:
   counts = [
     len(each.slices) for each in found if each.field.startswith('data.train')
   ]
+  plan = run_lib.plan_steps(config, max(counts))
   try:
     devices.check_batch_size(config.batch_size, config.accumulate_steps)
-    seconds = _time_step(config)
+    seconds, memory = _try_step(config, plan.steps_per_epoch)
   except errors.UserError as error:
     return [str(error)]
-  plan = run_lib.plan_steps(config, max(counts))
   advice.append(
     f'time: {seconds:.2g} s a step on {devices.describe_devices()}, about '
     f'{console.format_duration(seconds * plan.num_steps)} for '
     f'{plan.num_steps:,} steps, {config.num_epochs} epochs of '
     f'{plan.steps_per_epoch:,}'
   )
+  if memory:
+    advice.append(f'memory: {memory / 2**30:.1f} GiB of a device, for a step')
   return []
 
 
-def _time_step(config):
+def _try_step(config, steps_per_epoch):
+  """Seconds of a step, and bytes that it works in where that is told.
+
+  The step is that of the training to come, which need not compile it again.
+  """
   modules = build.networks(config)
-  schedule = build.schedule(config, steps_per_epoch=1)
+  schedule = build.schedule(config, steps_per_epoch=steps_per_epoch)
   state = devices.create_replicated(
     build.create_state(config, modules, schedule)
   )
@@ -193,4 +199,4 @@ def _time_step(config):
     state, metrics = step(state, batch, key)
     jax.block_until_ready((state, metrics))
     taken.append(time.perf_counter() - start)
-  return statistics.median(taken[1:])
+  return statistics.median(taken[1:]), devices.memory_needed(step)

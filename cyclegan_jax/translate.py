@@ -74,9 +74,7 @@ def translate(
     share = shares.WHOLE  # a task that names one scan means it
   # All jobs are divided, not what is left of them: that changes all the time.
   mine = share.pick(jobs)
-  for folder in {job.target.parent for job in mine}:
-    files.sweep(folder)
-  found = [(job, records.look(job)) for job in mine]
+  found = _look(mine)
   todo = [job for job, output in found if overwrite or not output.taken]
   if alone and mine and not todo:
     raise errors.UserError(f'{jobs[0].target} exists; --overwrite replaces it')
@@ -115,6 +113,13 @@ def _translate_all(todo, translate_scan, failures):
       f'{len(failed)} of {len(todo)} scans could not be translated, the others '
       f'are done; {failures} lists them; the first: {failed[0]}'
     )
+
+
+def _look(jobs):
+  """What is there of each, once what killed processes left has gone."""
+  for folder in {job.target.parent for job in jobs}:
+    files.sweep(folder)
+  return [(job, records.look(job)) for job in jobs]
 
 
 def _plan(source, target, pseudonyms):
@@ -221,14 +226,7 @@ def _translate_scan(
   said = provenance.details | {
     **({'deidentified': True} if pseudonyms else {'source': name}),
     'planes': list(settings.planes),
-    'intensities': {
-      'meaning': (
-        'those of the source picture'
-        if pictured
-        else 'units of the target contrast, as typical of the training scans'
-      ),
-      'air_to_bright': [target.background, target.bright],
-    },
+    'intensities': _describe_units(target, pictured),
   }
   if not overwrite and records.look(job).taken:
     return False
@@ -255,6 +253,17 @@ def _translate_scan(
     ),
   )
   return True
+
+
+def _describe_units(target, pictured):
+  return {
+    'meaning': (
+      'those of the source picture'
+      if pictured
+      else 'units of the target contrast, as typical of the training scans'
+    ),
+    'air_to_bright': [target.background, target.bright],
+  }
 
 
 def _choose_slices(settings, planes, volume):

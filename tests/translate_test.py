@@ -66,6 +66,7 @@ def test_a_nifti_file_keeps_its_grid_and_says_what_it_is(
   assert sorted(p.name for p in target.parent.iterdir()) == [
     'anna_T2.json',
     'anna_T2.nii.gz',
+    'anna_T2_preview.html',
     'anna_T2_preview.png',
   ]
 

@@ -7,7 +7,8 @@ import dataclasses
 import itertools
 import pathlib
 
-import nibabel as nib
+import nibabel.affines
+import nibabel.orientations
 import numpy as np
 
 from cyclegan_jax import errors
@@ -73,13 +74,17 @@ class Entry:
     affine = self.affine
     if affine is None:
       return None
-    return tuple(nib.affines.voxel_sizes(affine).round(3).tolist())
+    return tuple(nibabel.affines.voxel_sizes(affine).round(2).tolist())
 
   @property
   def orientation(self) -> str | None:
     """The sides that the file's axes run towards, such as 'LPS'."""
     affine = self.affine
-    return None if affine is None else ''.join(nib.aff2axcodes(affine))
+    return (
+      None
+      if affine is None
+      else ''.join(nibabel.orientations.aff2axcodes(affine))
+    )
 
   @property
   def scaling(self) -> intensity.Scaling | None:

@@ -15,6 +15,7 @@ from cyclegan_jax.pages import page
 
 _SHOWN = 24  # slices of a source
 _TILE = 112  # pixels
+_NOTES = 5  # of a source: the page has all
 _LISTED = 300  # scans of a source: a page of thousands is not read
 
 
@@ -72,7 +73,10 @@ def describe(
     if used.corrupt:
       text += f', {used.corrupt} unreadable'
     rows.append(('slices', text))
-  rows += [('note', note) for entry in usable for note in entry.notes]
+  notes = [note for entry in usable for note in entry.notes]
+  rows += [('note', note) for note in notes[:_NOTES]]
+  if len(notes) > _NOTES:
+    rows.append(('note', f'{len(notes) - _NOTES:,} more on the page'))
   rows += [('left out', line) for line in inventory.left_out]
   rows += [('refused', entry.problem) for entry in refused]
   if inventory.problem and not refused:
