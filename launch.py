@@ -127,12 +127,18 @@ flags.DEFINE_enum(
 flags.DEFINE_string('source', None, 'A scan, or a folder of scans.')
 flags.DEFINE_string('target', None, 'A file, or a folder, to write to.')
 flags.DEFINE_list('planes', None, 'To average over: axial,coronal,sagittal.')
-flags.DEFINE_integer('volume', -1, 'Which volume of 4-D files, from 0.')
+flags.DEFINE_integer(
+  'volume', -1, 'Which volume of 4-D files, from 0.', lower_bound=-1
+)
 flags.DEFINE_enum(
   'voxel_type', 'float32', ['float32', 'input'], 'Of the output'
 )
 flags.DEFINE_integer(
-  'batch_size', 4, 'Slices at a time on each device.', lower_bound=1
+  'batch_size',
+  4,
+  'Slices at a time on each device.',
+  lower_bound=1,
+  upper_bound=4096,
 )
 flags.DEFINE_string(
   'checkpoint', 'newest', 'newest, best (as judged without pairs), or a step.'
@@ -171,6 +177,9 @@ def main(argv):
     command_line.end(error, status=1)
   except KeyboardInterrupt:
     line = 'interrupted; the same command goes on from what is done'
+    command_line.end(line, status=1, at_once=True)
+  except MemoryError:
+    line = 'the machine has too little memory; smaller batches need less'
     command_line.end(line, status=1, at_once=True)
   except Exception as error:  # ours, or a disk's
     line = command_line.explain_disk(error)

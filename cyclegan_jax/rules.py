@@ -68,6 +68,10 @@ def _range(low: float, high: float, numbers: str) -> Rule:
   )
 
 
+def _is_name(x):
+  return isinstance(x, str) and bool(x.strip()) and x.isprintable()
+
+
 _SHARE = Rule(lambda x: 0 <= x < 1, 'from 0 up to, but less than, 1')
 _INTENSITY = _one_of(*intensity.KINDS)
 _WINDOW = _range(-1e300, 1e300, 'two numbers')
@@ -84,7 +88,7 @@ RULES = {
   'batch_size': _between(1, 16384),
   'image_size': _between(1, 8192),
   'domains': Rule(
-    lambda x: len(x) == 2 and all(isinstance(each, str) for each in x),
+    lambda x: len(x) == 2 and all(map(_is_name, x)),
     "two names, such as ('T1w', 'T2w')",
   ),
   'parallel': _one_of('pmap', 'shard_map'),
@@ -96,7 +100,7 @@ RULES = {
   'data.min_foreground': _SHARE,
   'data.slice_range': _range(0, 1, 'two numbers from 0 to 1'),
   'data.planes': Rule(
-    lambda x: x and set(x) <= set(volume.PLANES),
+    lambda x: x and set(x) <= set(volume.PLANES) and len(set(x)) == len(x),
     f"such as ('axial',), of {', '.join(volume.PLANES)}",
     tuple(volume.PLANES),
   ),

@@ -109,9 +109,10 @@ def translate(
 def _translate_all(todo, translate_scan, failures):
   failed = cohort.translate_all(todo, translate_scan, failures=failures)
   if failed:
+    others = 'the others are done' if len(failed) < len(todo) else 'all of them'
     raise errors.Incomplete(
-      f'{len(failed)} of {len(todo)} scans could not be translated, the others '
-      f'are done; {failures} lists them; the first: {failed[0]}'
+      f'{len(failed)} of {len(todo)} scans could not be translated, {others}; '
+      f'{failures} lists them; the first: {failed[0]}'
     )
 
 

@@ -36,6 +36,8 @@ def config():
     ('data.zoom', 0.5, 'data.zoom=0.5: it must be from 1 to 8'),
     ('decay_epochs', 3, 'decay_epochs=3: it must be at most num_epochs, 2'),
     ('domains', ('T1w',), 'domains=.*: it must be two names'),
+    ('domains', ('T1w', ' '), 'domains=.*: it must be two names'),
+    ('data.planes', ('axial', 'axial'), r'data.planes=.*: it must be such as'),
     ('data.planes', ('oblique',), r'data.planes=.*: it must be such as'),
     (
       'data.window_a',

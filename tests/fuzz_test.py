@@ -27,7 +27,7 @@ def test_what_is_mutated_is_valid_before(tmp_path):
 
 
 def test_mutated_files_are_read_or_refused(tmp_path):
-  results = run(tmp_path, 4 * len(fuzz_seeds.SEEDS))
+  results = run(tmp_path, 21 * len(fuzz_seeds.SEEDS))
   bad = [each for each in results if each.outcome not in fuzz_runner.GOOD]
   assert bad == []
   assert {'valid', 'refused'} <= {each.outcome for each in results}

@@ -144,8 +144,12 @@ def write_scan(
   write = module.write if single else module.write_series
   with files.partial_folder(path.parent) as folder:
     partial = folder / path.name
-    with files.naming(path):
-      write(partial, voxels, like, provenance)
+    try:
+      with files.naming(path):
+        write(partial, voxels, like, provenance)
+    except errors.UserError as error:  # which names where it was tried
+      told = str(error).replace(str(partial), str(path))
+      raise errors.UserError(told) from None
     while not _put(partial, path, folder, finish):
       pass  # another process has put a series there in between
 
