@@ -152,7 +152,7 @@ def test_sixty_scans_two_shares_killed_twice(
   broken = [cohort / f'sub-{n // 2:02d}' / f'ses-{n % 2}_T1' for n in _BROKEN]
   assert len(named) == 3
   for path, line in zip(broken, sorted(named), strict=True):
-    assert line.startswith(f'{path}.nii.gz cannot be read: what gzip')
+    assert line.startswith(f'{path}.nii.gz cannot be read: it is not')
 
   # Another division has another list, and whoever is mended is on none.
   with pytest.raises(errors.Incomplete, match='3 of 3 .*failures.txt lists'):

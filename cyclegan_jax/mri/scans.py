@@ -29,8 +29,8 @@ def find_scans(
   Args:
     source: such as 'scans', 'scans/anna.nii.gz' or 'scans/*/T1.nii.gz'; `**`
       stands for any number of folders.
-    warn: called with a line for each folder and link that is left out: folders
-      to which links lead again, links that lead nowhere.
+    warn: called with a line for what is left out: folders to which links lead
+      again, links that lead nowhere, DICOM files without an image.
 
   Returns:
     Sorted by name.
@@ -51,7 +51,7 @@ def find_scans(
       )
     else:
       others.append(path)
-  scans += _find_series(root, others, bool(scans))
+  scans += _find_series(root, others, bool(scans), warn)
   if not scans:
     _refuse_strangers(source, files)
   if files == [pathlib.Path(source)] and not patients.is_person(
@@ -170,7 +170,7 @@ def _find_data(path) -> list[pathlib.Path]:
   return [data] if data != path and os.path.isfile(data) else []
 
 
-def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
+def _find_series(root, paths: Sequence[pathlib.Path], others: bool, warn):
   """The DICOM series among files; each is named after its folder.
 
   Without `others`, files that hold no image are an error.
@@ -179,11 +179,12 @@ def _find_series(root, paths: Sequence[pathlib.Path], others: bool):
     return []
   dicom = dispatch.load('dicom')
   try:
-    series = dicom.find_series([path for path in paths if dicom.is_dicom(path)])
-  except errors.UserError:
-    if others:
-      return []
-    raise
+    series = dicom.find_series(filter(dicom.is_dicom, paths), warn=warn)
+  except errors.UserError as error:
+    if not others:
+      raise
+    warn(f'left out: {error}')
+    return []
   names = []
   for each in series:
     folder = each.paths[0].parent.relative_to(root).as_posix()

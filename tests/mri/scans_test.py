@@ -88,6 +88,14 @@ def test_a_detached_header_brings_its_data_along(tmp_path):
   assert [path.name for path in scan.paths] == ['x.mhd', 'x.raw']
 
 
+def test_dicom_without_an_image_is_named(tmp_path):
+  (tmp_path / 'a.dcm').write_bytes(b'DICM' * 99)
+  touch(tmp_path, 'x.nii')
+  notes = []
+  assert names(scans.find_scans(tmp_path, warn=notes.append)) == ['x']
+  assert len(notes) == 1 and 'a.dcm holds no image (of no' in notes[0]
+
+
 def test_dicom_series_are_named_after_their_folders(tmp_path):
   like = volume.Volume(np.zeros((3, 3, 3), np.int16), np.eye(4))
   for place in ('anna', 'bert/head', 'carl/x', 'carl/y'):

@@ -6,6 +6,7 @@ list of its slices' data sets in this order, without pixels; of an enhanced file
 each frame gets one, like a classic file's but with ReferencedFrameNumber.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
@@ -57,13 +58,18 @@ def is_dicom(path: pathlib.Path) -> bool:
   return path.suffix.lower() in _SUFFIXES or pydicom.misc.is_dicom(path)
 
 
-def find_series(paths: Iterable[pathlib.Path]) -> list[Series]:
+def find_series(
+  paths: Iterable[pathlib.Path],
+  *,
+  warn: Callable[[str], None] = lambda note: None,
+) -> list[Series]:
   """Groups the DICOM images among some files by series; reads headers only.
 
   Args:
     paths: of files of any kind. What is not DICOM, or holds no image (a
       DICOMDIR, report, structure set or presentation state), is left out; an
       image that lacks its size is not, to be told when it is read.
+    warn: called with a line if any are left out.
 
   Returns:
     The series, sorted by their first paths.
@@ -71,7 +77,7 @@ def find_series(paths: Iterable[pathlib.Path]) -> list[Series]:
   Raises:
     UserError: if a DICOM file is broken, or there are some but no image.
   """
-  found, other = {}, None
+  found, others = {}, []
   for path in filter(is_dicom, sorted(map(pathlib.Path, paths))):
     try:
       with _reading(path):
@@ -80,15 +86,16 @@ def find_series(paths: Iterable[pathlib.Path]) -> list[Series]:
       found[str(path)] = [(path, dict.fromkeys(_SERIES_TAGS, ''))]  # of others
       continue
     sized = header['Rows'] and header['Columns']
-    if sized or 'Image' in _class_name(header['SOPClassUID']):
+    kind = header['SOPClassUID']
+    if sized or 'Image' in _class_name(kind):
       found.setdefault(header['SeriesInstanceUID'], []).append((path, header))
     else:
-      other = other or (path, header['SOPClassUID'])
-  if other and not found:
-    raise errors.UserError(
-      f'{other[0]} holds no image ({_class_name(other[1])}); give the files of '
-      'an image series'
-    )
+      others.append(f'{path} holds no image ({_class_name(kind)})')
+  if others and not found:
+    raise errors.UserError(f'{others[0]}; give the files of an image series')
+  if others:
+    more = f', nor do {len(others) - 1} more' if others[1:] else ''
+    warn(f'{others[0]}{more}: left out')
   return [
     Series(
       uid=uid,

@@ -159,12 +159,18 @@ def measure(path: pathlib.Path, stream: Readable, declared: int) -> int:
   return total
 
 
+def is_gzip(path: pathlib.Path) -> bool:
+  """Whether a file begins as gzip does; one that is empty may be cut off."""
+  with path.open('rb') as file:
+    return file.read(2) in (b'\x1f\x8b', b'')
+
+
 def explain(error: Exception) -> str:
   """Why a file cannot be read, in words that are not a library's."""
   if isinstance(error, EOFError):
     return 'it is cut off'
   if isinstance(error, gzip.BadGzipFile) and 'Not a gzip' in str(error):
-    return 'what gzip packed does not fill it from its first byte to its last'
+    return 'after what gzip packed, which is whole, come other bytes'
   if isinstance(error, (gzip.BadGzipFile, zlib.error)):
     return 'it is damaged, what it holds does not agree with its checksum'
   if isinstance(error, OSError) and error.strerror:

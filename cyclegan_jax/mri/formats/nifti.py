@@ -107,6 +107,11 @@ def _check(path) -> tuple[Any, Any]:
   A packed file is read to its end.
   """
   packed = path.suffix.lower() == '.gz'
+  if packed and not limits.is_gzip(path):
+    raise errors.UserError(
+      f'{path} cannot be read: it is not packed by gzip, as its name says; name '
+      'it .nii, or copy it again'
+    )
   with gzip.open(path) if packed else path.open('rb') as file:
     start = file.read(nib.Nifti2Header.sizeof_hdr)
     size = {start[:4], start[3::-1]} & set(_CLASSES)
@@ -119,12 +124,7 @@ def _check(path) -> tuple[Any, Any]:
     binary = start[: image.header_class.sizeof_hdr]
     header = image.header_class(binary, check=False)
     _check_fields(path, header)
-    offset = header.get_data_offset()
-    if not 0 <= offset <= limits.MAX_HEADER:
-      raise errors.UserError(
-        f'{path} cannot be read: it declares its voxels at byte {offset:,}; '
-        'copy it again, or take it out'
-      )
+    offset = int(header['vox_offset'])
     _check_extensions(path, file, header, offset)
     shape = header.get_data_shape()
     declared = math.prod(map(int, shape)) * header.get_data_dtype().itemsize
@@ -147,6 +147,13 @@ def _check_fields(path, header):
     raise errors.UserError(
       f'{path} cannot be read: its header does not say how many dimensions it '
       'has; copy it again, or take it out'
+    )
+  offset = header['vox_offset']
+  # Below it the header itself would be read as voxels. NaN lies nowhere.
+  if not header.single_vox_offset <= offset <= limits.MAX_HEADER:
+    raise errors.UserError(
+      f'{path} cannot be read: it declares its voxels at byte {offset:,.0f}; '
+      'copy it again, or take it out'
     )
   try:
     header.get_data_dtype()

@@ -54,6 +54,13 @@ def _check_header(path):
   with path.open('rb') as file:
     pickled = file.read(1) == b'\x80'
     file.seek(0)
+    begins = file.read(len(np.lib.format.MAGIC_PREFIX))
+    file.seek(0)
+    if not pickled and begins != np.lib.format.MAGIC_PREFIX:
+      raise errors.UserError(
+        f'{path} is not an .npy file: it does not begin as one; save it with '
+        'np.save'
+      )
     if not pickled:
       version = np.lib.format.read_magic(file)
       if version == (1, 0):

@@ -191,7 +191,7 @@ def test_an_npy_header_is_not_believed(tmp_path, shape, match):
 def test_an_archive_named_npy_is_refused(tmp_path):
   with (tmp_path / 'x.npy').open('wb') as file:
     np.savez(file, a=_VOXELS)
-  refuse(tmp_path, 'x.npy cannot be read')
+  refuse(tmp_path, 'x.npy is not an .npy file: it does not begin as one')
 
 
 def test_a_picture_is_of_no_other_format_than_its_readers(tmp_path):

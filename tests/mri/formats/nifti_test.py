@@ -19,6 +19,7 @@ _FIELDS = {  # where they stand, and what they are
   'dim1': (42, 'h'),
   'datatype': (70, 'h'),
   'pixdim': (80, '3f'),
+  'offset': (108, 'f'),
   'codes': (252, '2h'),
 }
 
@@ -74,10 +75,10 @@ def test_what_follows_a_whole_file_is_told_apart_from_damage(tmp_path):
   path.write_bytes(packed + bytes(512))  # as tapes and some disks fill up
   np.testing.assert_array_equal(read(path).voxels, _VOXELS)
   for content, message in (
-    (packed + b'garbage', 'from its first byte to its last; copy'),
+    (packed + b'garbage', 'after what gzip packed, which is whole, come oth'),
     (packed[:-4], 'it is cut off; copy'),
     (packed[:-4] + b'1234', 'damaged, what it holds does not agree with its'),
-    (b'garbage' * 100, 'from its first byte to its last; copy'),
+    (b'garbage' * 100, 'it is not packed by gzip, as its name says; name'),
   ):
     path.write_bytes(content)
     with pytest.raises(errors.UserError, match=message):
@@ -89,6 +90,8 @@ def test_what_follows_a_whole_file_is_told_apart_from_damage(tmp_path):
   [
     (dict(datatype=[4096]), 'a type that NIfTI does not know, 4096; copy'),
     (dict(dim1=[-5]), r'declares the shape \(-5, 4, 5\); copy it again'),
+    (dict(offset=[0]), 'it declares its voxels at byte 0; copy'),
+    (dict(offset=[np.nan]), 'it declares its voxels at byte nan; copy'),
     (dict(ndim=[9]), 'does not say how many dimensions it has'),
     (dict(ndim=[0]), 'does not say how many dimensions it has'),
     (dict(dim1=[30000]), 'it declares 1,200,000 bytes of voxels and holds 120'),
