@@ -4,6 +4,7 @@ Standard library and `mri` only, so that a wrong flag or path is answered at
 once.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,8 @@ from cyclegan_jax import files
 from cyclegan_jax import places
 from cyclegan_jax import rules
 from cyclegan_jax.mri import scans
+from cyclegan_jax.mri import volume
+from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.runtime import cluster
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import workdir_lock
@@ -124,6 +127,8 @@ def check_inference(workdir: str, arguments: dict):
   for name, value in sources.items():
     try:
       scans.check_source(value)
+      if name != 'source':  # which is read first of all where it is alone
+        _read_alone(value)
     except errors.UserError as error:
       raise errors.UserError(f'--{name}: {error}') from None
 
@@ -157,6 +162,14 @@ def check_pack(workdir: str, arguments: dict):
     raise errors.UserError(f'--target={target} exists; --overwrite replaces it')
 
 
+def _read_alone(source):
+  """Reads a source that is one file, to tell what is wrong with it at once."""
+  if os.path.isfile(source):
+    (scan,) = scans.find_scans(source)
+    with contextlib.suppress(volume.NotChosenError):  # a field may choose
+      dispatch.read_scan(scan)
+
+
 def flatten(section: dict, prefix: str = '') -> dict:
   """Fields of nested sections by their dotted names."""
   fields = {}
@@ -185,6 +198,7 @@ def _check_folders(data):
     if place:
       try:
         scans.check_source(place)
+        _read_alone(place)
       except errors.UserError as error:
         raise errors.UserError(f'{name}: {error}') from None
 

@@ -143,3 +143,16 @@ def test_what_is_to_be_translated_is_looked_for(run, tmp_path):
   with pytest.raises(errors.UserError, match='name both'):
     checks.check_inference(str(run), {'source_a': str(tmp_path)})
   checks.check_inference(str(run), {'source_a': None, 'source_b': None})
+
+
+def test_a_source_that_is_one_file_is_read_at_once(config, run, tmp_path):
+  """Before JAX is imported, which takes seconds."""
+  path = tmp_path / 'x.nii'
+  path.write_text('no voxels')
+  with pytest.raises(errors.UserError, match='--source_a: .* no.* NIfTI file'):
+    checks.check_inference(
+      str(run), {'source_a': str(path), 'source_b': str(path)}
+    )
+  config.data.train_a = config.data.train_b = str(path)
+  with pytest.raises(errors.UserError, match='data.train_a: .* no.* NIfTI fil'):
+    checks.check_training(config, str(tmp_path / 'new'))

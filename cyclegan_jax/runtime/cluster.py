@@ -33,7 +33,8 @@ def is_spec(spec: str) -> bool:
   """Whether `config.distributed` may be this."""
   found = _EXPLICIT.fullmatch(spec)
   if found:
-    return int(found['index']) < int(found['count'])
+    port = int(found['address'].rpartition(':')[2])
+    return port < 2**16 and int(found['index']) < int(found['count'])
   return spec in (AUTO, OFF)
 
 

@@ -120,6 +120,7 @@ def test_an_open_mpi_that_does_not_say_enough_is_told():
     ('off', True),
     ('head:8476,4,3', True),
     ('head:8476,4,4', False),
+    ('head:99999,4,3', False),
     ('head,4,0', False),
     ('head:8476,4', False),
     ('', False),

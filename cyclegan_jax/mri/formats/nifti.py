@@ -109,8 +109,8 @@ def _check(path) -> tuple[Any, Any]:
   packed = path.suffix.lower() == '.gz'
   if packed and not limits.is_gzip(path):
     raise errors.UserError(
-      f'{path} cannot be read: it is not packed by gzip, as its name says; name '
-      'it .nii, or copy it again'
+      f'{path} cannot be read: it is not packed by gzip, as its name says; '
+      'name it .nii, or copy it again'
     )
   with gzip.open(path) if packed else path.open('rb') as file:
     start = file.read(nib.Nifti2Header.sizeof_hdr)
