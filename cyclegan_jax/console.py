@@ -1,11 +1,16 @@
 """Lines and progress bars: a terminal gets bars, a log file gets lines."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import io
 import sys
 import time
 
 import tqdm
+
+Report = Callable[[int, int], None]  # called with what is done, and all
+_SECONDS = 5  # between two lines of progress
 
 
 class Silence(io.TextIOBase):
@@ -31,7 +36,7 @@ def say(message: str):
   sys.stdout.flush()
 
 
-def report_progress(task: str) -> Callable[[int, int], None]:
+def report_progress(task: str) -> Report:
   """A `report(done, total)`: a bar on a terminal, else a line every 5 s."""
   bar = None  # not shown before there is something to tell
   told = time.monotonic()
@@ -43,11 +48,46 @@ def report_progress(task: str) -> Callable[[int, int], None]:
       bar.update(done - bar.n)
       if done == total:
         bar.close()
-    elif time.monotonic() - told > 5:
+    elif time.monotonic() - told > _SECONDS:
       told = time.monotonic()
       say(f'{task}: {done} of {total}')
 
   return report
+
+
+@contextlib.contextmanager
+def follow(count: int) -> Iterator[Callable[[int, str], Report]]:
+  """Yields `start(number, name)`, which gives a `report` for one of several.
+
+  On a terminal there is one bar over all of them, which goes forward only;
+  elsewhere a line every 5 s.
+
+  Args:
+    count: of the things, numbered from 1.
+  """
+  told = time.monotonic()
+  with tqdm.tqdm(
+    total=count,
+    leave=False,
+    disable=not on_terminal(),
+    bar_format='{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}',
+  ) as bar:
+
+    def start(number, name):
+      task = f'{number} of {count}: {name}'
+      bar.set_description_str(task)
+
+      def report(done, total):
+        nonlocal told
+        share = number - 1 + done / max(total, 1)
+        bar.update(max(share - bar.n, 0))
+        if bar.disable and time.monotonic() - told > _SECONDS:
+          told = time.monotonic()
+          say(f'{task}: {done} of {total}')
+
+      return report
+
+    yield start
 
 
 def format_size(size: int) -> str:

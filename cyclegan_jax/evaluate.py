@@ -1,8 +1,8 @@
 """Evaluation: how far to believe a run, in numbers and pictures."""
 
 import dataclasses
+import functools
 import pathlib
-from typing import Any
 
 from cyclegan_jax import build
 from cyclegan_jax import conclude
@@ -78,9 +78,16 @@ def evaluate(
       f'{len(known)} of these patients were trained on ({known[0]}): scores '
       'say nothing of patients the networks do not know'
     )
-  for done, job in enumerate(jobs, 1):
-    task = f'{done} of {len(jobs)}'
-    _score_job(job, found, meta, translators, volume, batch_size, task)
+  load = functools.partial(
+    _load,
+    translators=translators,
+    volume=None if volume < 0 else volume,
+    batch_size=batch_size * translators['ab'].devices,
+    cycle=not pairs,
+  )
+  with console.follow(len(jobs)) as start:
+    for number, job in enumerate(jobs, 1):
+      _score_job(job, found, meta, load, start, number)
   if not found.records:
     raise errors.UserError(found.failed[0])
   if own and not own.data.train_a:  # single slices, no volumes
@@ -180,14 +187,15 @@ def _write(workdir, meta, translators, found):
   return report
 
 
-def _score_job(job, found, meta, translators, volume, batch_size, task):
+def _score_job(job, found, meta, load, start, number):
   """Scores one job, or keeps why it cannot be scored."""
-  cycle = not found.paired
+  task = f'{number} of {found.count}'
+  first = next(iter(job.values()))[0]
   try:
-    case = _load(job, translators, volume, batch_size, cycle, task)
+    case = load(job, report=start(number, first.name))
     records, notes = _score(case, meta, paired=found.paired)
   except (errors.UserError, ValueError) as error:
-    found.fail(task, next(iter(job.values()))[0].place, error)
+    found.fail(task, first.place, error)
     return
   found.note(*notes)
   found.add(case, records)
@@ -229,18 +237,8 @@ def _group(rows):
   return jobs
 
 
-def _load(job, translators, volume, batch_size, cycle, task):
-  scans = next(iter(job.values()))
-  settings: dict[str, Any] = dict(
-    batch_size=batch_size * translators['ab'].devices,
-    cycle=cycle,
-    report=console.report_progress(f'{task}: {scans[0].name}'),
-  )
-  if scans[0].is_picture:
+def _load(job, *, translators, volume, **settings):
+  if next(iter(job.values()))[0].is_picture:
     return cases.load_pictures(job, translators, **settings)
-  return cases.load_volumes(
-    {domain: scans[0] for domain, scans in job.items()},
-    translators,
-    volume=None if volume < 0 else volume,
-    **settings,
-  )
+  alone = {domain: scans[0] for domain, scans in job.items()}
+  return cases.load_volumes(alone, translators, volume=volume, **settings)

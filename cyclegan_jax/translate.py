@@ -64,9 +64,8 @@ def translate(
     UserError: for a mistake in the arguments, or if a single scan fails.
     errors.Incomplete: if some of several scans fail; the others are done.
   """
-  pseudonyms = None
-  if deidentify:
-    pseudonyms = identity.open_pseudonyms(kept.make_home(workdir))
+  home = kept.make_home(workdir) if deidentify else None
+  pseudonyms = home and identity.open_pseudonyms(home)
   jobs = _plan(source, target, pseudonyms)
   alone = len(jobs) == 1
   share = shares.choose(shard, os.environ)
@@ -97,12 +96,13 @@ def translate(
   )
   if alone and todo:
     (job,) = todo
-    report = console.report_progress(job.scan.name)
-    translate_scan(job, read=read, report=report)
+    with console.follow(1) as start:
+      report = start(1, job.scan.name)
+      translate_scan(job, read=read, report=report)
     console.say(str(job.target))
     return
   # It names sources: not to lie beside what leaves out who they are of.
-  place = pathlib.Path(kept.make_home(workdir) if deidentify else target)
+  place = home or pathlib.Path(target)
   _translate_all(todo, translate_scan, cohort.open_list(place, share))
 
 

@@ -67,6 +67,7 @@ def load_volumes(
   """
   read, scalings, notes = _read_on_one_grid(scans, translators, volume)
   grid = next(iter(read.values()))
+  report = _join_reports(report, len(read) * (2 if cycle else 1))
   plane = translators['ab'].settings[0].planes[0]
   images, masks = {}, {}
   for domain, each in read.items():
@@ -206,6 +207,19 @@ def check_offset(case: Case) -> list[str]:
     f'the second scan of {case.name} is shifted by '
     f'{np.linalg.norm(offset):.1f} {unit}: PSNR and SSIM are not meaningful'
   ]
+
+
+def _join_reports(report, count):
+  """A report of `count` runs through a volume as of one, which goes forward."""
+  before = 0
+
+  def join(done, total):
+    nonlocal before
+    report(before + done, count * total)
+    if done == total:
+      before += total
+
+  return join
 
 
 def _read_on_one_grid(scans, translators, index):

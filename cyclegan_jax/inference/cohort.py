@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
+import contextlib
 import pathlib
 import re
 
@@ -49,12 +50,13 @@ def translate_all(
     What failed, a line each.
   """
   done, met, failed = 0, 0, []
+  stack = contextlib.ExitStack()
   try:
+    start = stack.enter_context(console.follow(len(todo)))
     for number, job in enumerate(todo, 1):
       count = f'{number} of {len(todo)}: '
-      report = console.report_progress(f'{count}{job.scan.name}')
       try:
-        made = translate_scan(job, report=report)
+        made = translate_scan(job, report=start(number, job.scan.name))
       except Exception as error:
         failed.append(' '.join(_explain(job, error).split()))
         console.say(f'{count}failed: {failed[-1]}')
@@ -65,6 +67,7 @@ def translate_all(
       by = '' if made else ', made by another process meanwhile'
       console.say(f'{count}{job.target}{by}')
   finally:  # however it ends, unless it is killed
+    stack.close()
     left = len(todo) - done - met - len(failed)
     others = f', {met} by another process' if met else ''
     console.say(f'{done} translated{others}, {len(failed)} failed, {left} left')
