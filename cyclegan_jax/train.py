@@ -97,7 +97,8 @@ def _conclude(config, run, state, workdir):
       workdir,
       finished=summary.say_time(),
       peak_memory=devices.peak_memory(),
-      started_from=run.meta.started_from,
+      started_from=(run.meta.started_from or {}).get('step'),
+      learnt_from=run.meta.learnt_from(),
     )
     console.say(f'report: {conclude.write_pages(workdir)}')
 

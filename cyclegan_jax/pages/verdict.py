@@ -50,9 +50,12 @@ def describe_training(run: run_files.RunFiles) -> Iterator[str]:
     text = f'{run.step:,} of {total:,} steps done'
     epochs = run.step / facts['steps_per_epoch']
     yield f'{text}, {epochs:.3g} of {run.recipe["num_epochs"]} epochs.'
-  if facts.get('started_from'):
-    step = facts['started_from']['step']
-    yield f'It began with the networks of another run, after {step:,} steps.'
+  if facts.get('started_from') is not None:
+    yield (
+      'It began with the networks of another run, after '
+      f'{facts["started_from"]:,} steps, which had learnt from '
+      f'{" and ".join(facts.get("learnt_from", ()))}.'
+    )
 
 
 def judge(run: run_files.RunFiles) -> Iterator[Statement]:

@@ -86,6 +86,29 @@ def test_planes_of_thick_slices_are_not_squashed():
   assert row.sum() >= 2 * 192 - 90 + 56
 
 
+def test_the_sides_of_planes_are_marked():
+  """On white tiles, dark letters' outlines at the left and right edge."""
+  planes = [np.ones((64, 64))] * 3
+  drawn = [
+    np.asarray(
+      pictures.draw_planes(
+        [('T1w', planes)],
+        caption='',
+        pixel_sizes=((1.0, 1.0),) * 3,
+        sides=sides,
+      )
+    ).astype(int)
+    for sides in (None, ('RL', 'RL', 'AP'), ('RR', 'RL', 'AP'))
+  ]
+  changed = np.flatnonzero((drawn[0] != drawn[1]).any(axis=0))
+  runs = np.split(changed, np.flatnonzero(np.diff(changed) > 8) + 1)
+  # A right edge and the left one beside it are one run.
+  assert len(runs) == 4 and all(5 < len(run) < 50 for run in runs)
+  # The right edge of the first plane alone says something else.
+  other = np.flatnonzero((drawn[1] != drawn[2]).any(axis=0))
+  assert set(other) <= {*range(runs[1][0] - 4, runs[1][-1] + 5)}
+
+
 def test_every_patient_is_drawn_with_pixels_of_their_own_size():
   """Of two scanners: one head, sampled by 1 x 1 mm and by 2 x 0.5 mm."""
   square, wide = np.ones((64, 48)), np.ones((32, 96))
