@@ -16,6 +16,7 @@ from cyclegan_jax.runtime import cluster
 
 # Of a batch, or of the images kept for the discriminators: 32 GiB a domain.
 _MOST_PIXELS = 2**33
+_SIMULATED = 1024  # pixels of a side: a quarter of a millimetre, and minutes
 
 
 # Of each generator: a recipe that has it, and its fields.
@@ -170,6 +171,8 @@ def check_values(fields: Mapping[str, Any]):
   if fields['decay_epochs'] > fields['num_epochs']:
     refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
   side = fields['image_size']
+  if not fields['data.train_a'] and side > _SIMULATED:
+    refuse('image_size', f'at most {_SIMULATED:,} with the simulated heads')
   for name in ('batch_size', 'pool_size'):
     most = _MOST_PIXELS // side**2
     if fields[name] > most:

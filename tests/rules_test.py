@@ -86,9 +86,14 @@ def test_the_first_of_two_mistakes_is_told(unet):
 
 
 def test_a_batch_is_refused_that_no_memory_holds(unet):
-  sizes = {'image_size': 8192, 'batch_size': 1000}
+  sizes = {'image_size': 8192, 'batch_size': 1000, 'data.train_a': 'scans'}
   with pytest.raises(errors.UserError, match='at most 128 with images of 8192'):
     rules.check_values(unet | sizes)
+
+
+def test_heads_are_not_simulated_without_end(unet):
+  with pytest.raises(errors.UserError, match='at most 1,024 with the simul'):
+    rules.check_values(unet | {'image_size': 2048})
 
 
 @pytest.mark.parametrize(
