@@ -50,7 +50,7 @@ def embed_picture(path: pathlib.Path, *, quality: int = 85) -> str:
   """A picture as an address that holds it, packed as WebP."""
   packed = io.BytesIO()
   with Image.open(path) as picture:
-    picture.save(packed, format='WEBP', quality=quality, method=4)
+    picture.save(packed, format='WEBP', quality=quality, method=2)
   return embed_bytes(packed.getvalue(), 'image/webp')
 
 

@@ -111,7 +111,7 @@ def test_a_report_tells_of_the_run(workdir):
   assert 'Held out: 1 patient' in text
   assert '1 patient: too few for an interval' in text
   assert text.count('ynthetic, not for diagnosis') > 4
-  assert 'level game' in text and 'generator.features' in text
+  assert 'equilibrium' in text and 'generator.features' in text
   # Nothing is fetched: no address but those that sources and licences have in
   # scripts of others, which hold them as words.
   own = re.sub(r'<script>.*?</script>', '', text, flags=re.S)
