@@ -59,6 +59,9 @@ def _train(config, workdir):
       cut = run.plan.num_steps < run.plan.recipe_steps
       limit = 'max_steps' if cut else 'num_epochs'
       console.say(f'nothing left to do; to go on, raise --config.{limit}')
+      # An older version made none, or something came between.
+      if processes.tell_facts(not (workdir / 'report.html').exists()):
+        _conclude(config, run, run.state, workdir)
       return run.state
     if run.meta.step == 0:
       run_lib.begin(config, run)

@@ -61,7 +61,10 @@ def test_one_line_trains_on_simulated_heads(finished):
   assert '4 slices of 2 patients' in result.stdout
   assert 'held-out pairs' in result.stdout
   assert 'epoch 2 averages' in result.stdout
-  assert result.stdout.splitlines()[-1].startswith('done: 8 steps')
+  assert '\ndone: 8 steps' in result.stdout
+  last = result.stdout.splitlines()[-1]
+  assert last == f'report: {workdir / "report.html"}'
+  assert (workdir / 'report.html').exists()
   for name in ('config.json', 'metrics.jsonl', 'samples/step_0000008.png'):
     assert (workdir / name).stat().st_size
   assert (workdir / 'checkpoints' / '8').is_dir()

@@ -259,6 +259,18 @@ def test_a_finished_run_has_nothing_left_to_do(uninterrupted, config, capsys):
   state = train.train(config, workdir)
   chex.assert_trees_all_equal(leaves(state), leaves(expected))
   assert 'nothing left to do' in capsys.readouterr().out
+  facts = json.loads((workdir / 'config.json').read_text())['facts']
+  assert facts['started'] <= facts['finished']
+
+
+def test_what_a_stop_at_the_end_left_out_is_made_up_for(uninterrupted, config):
+  workdir, _ = uninterrupted
+  for name in ('report.html', 'held_out.json'):
+    (workdir / name).unlink()
+  train.train(config, workdir)
+  assert (workdir / 'report.html').exists()
+  scores = json.loads((workdir / 'held_out.json').read_text())
+  assert scores['checkpoint'] == _STEPS and scores['paired']
 
 
 def test_other_slices_are_not_resumed(

@@ -136,7 +136,7 @@ def write(
   """
   if resumed:
     old = _read(workdir).get('facts', {})
-    facts = facts | {'started': old.get('started', facts['started'])}
+    facts = old | facts | {'started': old.get('started', facts['started'])}
   files.write_json(workdir / 'config.json', description | {'facts': facts})
 
 
