@@ -70,7 +70,8 @@ def evaluate(
     f'{len(found_a)} scans in {source_a} and {len(found_b)} in {source_b}'
   )
   jobs = _list_jobs(pairs, found_a, found_b)
-  found = _Found(paired=bool(pairs), count=len(jobs))
+  plane = translators['ab'].settings[0].planes[0]
+  found = _Found(paired=bool(pairs), count=len(jobs), plane=plane)
   found.note(*left_out)
   known = patients.find_known((*found_a, *found_b), *meta.trained_on())
   if known:
@@ -108,6 +109,7 @@ class _Found:
   Attributes:
     paired: whether there is a truth.
     count: of what is to be scored.
+    plane: along which volumes are sliced.
     records: of `scores`.
     examples: for the picture of each direction.
     extremes: the patients for the viewer.
@@ -117,6 +119,7 @@ class _Found:
 
   paired: bool
   count: int
+  plane: str
   records: list[dict] = dataclasses.field(default_factory=list)
   examples: dict[str, list] = dataclasses.field(
     default_factory=lambda: {'ab': [], 'ba': []}
@@ -135,7 +138,7 @@ class _Found:
       for direction, examples in own.items():
         self.examples[direction] += examples
       score = own['ab'][0].score
-    self.extremes.add(score, views.make(case))
+    self.extremes.add(score, views.make(case, self.plane))
 
   def show_simulated(self, translators, image_size: int, seed: int):
     """Keeps the view of a simulated volume instead of others."""

@@ -33,7 +33,7 @@ class View:
     name: of the scan.
     rank: 'best', 'worst' or nothing.
     images: by `STAGES`, [S, H, W] uint8; those that there are.
-    affine: [4, 4], of the grid, voxel index to mm, RAS+.
+    affine: [4, 4], of the grid, voxel index to mm from its middle, RAS+.
     neighbours: whether slices lie beside each other: else only those of the
       plane they were cut along mean something.
   """
@@ -73,12 +73,16 @@ def make(
   if not known:
     steps[0] = 1
   spacing = np.multiply(case.spacing or (1.0, 1.0, 1.0), steps)
+  images = {name: _shrink(each, steps) for name, each in cropped.items()}
+  # A page shows the pictures of a stack of pictures as axial ones.
+  affine = volume_lib.display_affine(
+    plane if known else 'axial', tuple(spacing)
+  )
+  # Around the middle: from a corner all places would be on the left.
+  middle = (np.array(next(iter(images.values())).shape) - 1) / 2
+  affine[:3, 3] = -affine[:3, :3] @ middle
   return View(
-    name=case.name,
-    rank='',
-    images={name: _shrink(each, steps) for name, each in cropped.items()},
-    affine=volume_lib.display_affine(plane, tuple(spacing)),
-    neighbours=known,
+    name=case.name, rank='', images=images, affine=affine, neighbours=known
   )
 
 
@@ -101,9 +105,10 @@ class Extremes:
     self._ranked = ranked if len(ranked) < 3 else [ranked[0], ranked[-1]]
 
   def views(self) -> list[View]:
-    """Best first; of two patients nobody is called so."""
-    views = [view for _, view in self._ranked]
-    if self._count < 3:
+    """Best first; of two patients, or without scores, nobody is called so."""
+    scores, views = zip(*self._ranked, strict=True) if self._ranked else ([], [])
+    views = list(views)
+    if self._count < 3 or scores[0] == scores[-1]:
       return views
     return [
       dataclasses.replace(view, rank=rank)

@@ -82,3 +82,25 @@ def test_files_say_what_is_synthetic_and_replace_older_ones(tmp_path):
     assert synthetic is (stage == 'fake_b')
   views.write(tmp_path, [], domains=('T1w', 'T2w'), step=8)
   assert not (tmp_path / 'views').exists()
+
+
+@pytest.mark.parametrize('plane', ['axial', 'coronal', 'sagittal'])
+def test_places_are_told_from_the_middle(plane):
+  """Half of a head lies to the right of it, whatever the slices."""
+  view = views.make(make_case(), plane)
+  ends = np.array(view.images['a'].shape) - 1
+  corners = nib.affines.apply_affine(view.affine, [np.zeros(3), ends])
+  np.testing.assert_allclose(corners.sum(axis=0), 0, atol=1e-9)
+  assert (np.abs(corners) > 1).all()
+
+
+def test_a_stack_of_pictures_is_shown_as_axial_ones():
+  view = views.make(make_case(spacing=None), 'sagittal')
+  assert ''.join(nib.aff2axcodes(view.affine)) == 'SPL'
+
+
+def test_without_scores_nobody_is_called_best():
+  extremes = views.Extremes()
+  for name in 'abc':
+    extremes.add(0.0, views.make(make_case(name=name)))
+  assert [(v.name, v.rank) for v in extremes.views()] == [('a', ''), ('c', '')]

@@ -165,6 +165,17 @@ def test_the_viewer_answers(browser, workdir):
   )
   actions.click().perform()
   assert 'of the range' in place.text and ' mm:' in place.text
+  # The patient's right is at the left of the picture, and is called so.
+  sides = []
+  for share in (0.9, 0.1):
+    browser.execute_script(
+      "const { viewer } = document.querySelector('.viewer');"
+      'viewer.scene.crosshairPos = [arguments[0], 0.5, 0.5];'
+      'viewer.createOnLocationChange();',
+      share,
+    )
+    sides.append(place.text.removeprefix('from the middle ')[0])
+  assert sides == ['R', 'L']
   moved = draw(browser, stage)
   assert (moved != made).any(axis=2).mean() > 0.001
   set_value(browser, '.viewer [name=opacity]', 0)
@@ -198,6 +209,28 @@ def test_the_page_of_a_translation_is_drawn(browser, workdir, scan_folder):
   assert 'T1.nii.gz: T1w to T2w' in text and 'not for diagnosis' in text
   overlays = '.viewer [name=overlay] option'
   assert len(browser.find_elements('css selector', overlays)) == 1
+  assert find_complaints(browser) == []
+
+
+def test_without_pairs_each_view_has_its_direction(
+  browser, workdir, scan_folder, tmp_path
+):
+  for name, scan in (('a', 'anna/T1.nii.gz'), ('b', 'bert/T2.nii.gz')):
+    (tmp_path / name).mkdir()
+    shutil.copy(scan_folder / scan, tmp_path / name / f'{name}.nii.gz')
+  shutil.copytree(workdir, tmp_path / 'run')
+  evaluate.evaluate(
+    tmp_path / 'run',
+    source_a=str(tmp_path / 'a'),
+    source_b=str(tmp_path / 'b'),
+  )
+  open_page(browser, tmp_path / 'run' / 'report.html')
+  stamp = browser.find_element('css selector', '.viewer .stamp')
+  assert 'T2w synthetic over T1w' in stamp.text
+  browser.execute_script("document.querySelector('.viewer').dataset.shown = ''")
+  set_value(browser, '.viewer [name=view]', 1, 'change')
+  wait(browser, '.viewer')
+  assert 'T1w synthetic over T2w' in stamp.text
   assert find_complaints(browser) == []
 
 

@@ -86,6 +86,17 @@ async function openViewer(root) {
     viewer.updateGLVolume();
   }
 
+  // Of scans without pairs a view has one direction.
+  function chooseDirection() {
+    const options = [...field('direction').options];
+    for (const option of options) {
+      option.disabled = !(`fake_${option.value[1]}` in view.images);
+    }
+    if (field('direction').selectedOptions[0].disabled) {
+      field('direction').value = options.find((each) => !each.disabled).value;
+    }
+  }
+
   function blend() {
     if (viewer.volumes.length > 1) {
       viewer.setOpacity(1, field('opacity').value / 100);
@@ -99,17 +110,22 @@ async function openViewer(root) {
       `${y < 0 ? 'P' : 'A'} ${Math.abs(y).toFixed(0)}`,
       `${z < 0 ? 'I' : 'S'} ${Math.abs(z).toFixed(0)} mm`,
     ];
+    const where = view.neighbours
+      ? `from the middle ${sides.join('  ')}:  `
+      : ''; // of pictures neither sides nor millimetres are known
     const values = place.values.map(
       (each, i) => `${shown[i]} ${Math.round((100 * each.value) / 255)} %`,
     );
-    say(`${sides.join('  ')}:  ${values.join(', ')} of the range`);
+    say(`${where}${values.join(', ')} of the range`);
   };
 
   let shown = [];
+  let view = views[0];
   let asked = 0;
   async function show() {
     const order = (asked += 1);
-    const view = views[field('view').value];
+    view = views[field('view').value];
+    chooseDirection();
     const direction = field('direction').value;
     const [from, to] = direction;
     const name = (domain) => domains['ab'.indexOf(domain)];
@@ -134,6 +150,7 @@ async function openViewer(root) {
     viewer.setSliceType(
       view.neighbours ? viewer.sliceTypeMultiplanar : viewer.sliceTypeAxial,
     );
+    viewer.opts.isOrientationTextVisible = view.neighbours;
     window_();
     blend();
     say('Click into a plane to move the crosshair.');
