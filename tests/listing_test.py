@@ -129,3 +129,12 @@ def test_a_file_is_one_line(tmp_path, capsys):
   (line,) = capsys.readouterr().out.splitlines()
   assert line.startswith(f'{path}: PD to FLAIR and back, packed from step 7 of')
   assert 'run mine, 40.' in line and 'kB' in line
+
+
+def test_meta_of_something_else_is_damage(tmp_path, capsys):
+  write(tmp_path, 4)
+  (tmp_path / 'metrics.jsonl').write_text('')
+  path = tmp_path / 'checkpoints' / '4' / 'meta' / 'metadata'
+  path.write_text('{"x": 1}')
+  (_, row), last = read_table(tmp_path, capsys)
+  assert row[2] == 'newest, damaged' and 'which is damaged' in last

@@ -20,7 +20,10 @@ NAME = 'MODEL_CARD.md'
 def write(workdir: pathlib.Path):
   """Writes MODEL_CARD.md of a run to its workdir, unless people wrote in it."""
   path = workdir / NAME
-  if path.exists() and not _is_ours(path.read_text(encoding='utf-8')):
+  # Whoever edited it may have saved it in another encoding.
+  if path.exists() and not _is_ours(
+    path.read_text(encoding='utf-8', errors='replace')
+  ):
     console.say(f'note: {path} has been edited and is left as it is')
     return
   text = make(run_files.read(workdir))

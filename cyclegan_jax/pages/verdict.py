@@ -15,6 +15,11 @@ _REFERENCES = {
   'oracle': 'the best map of grey level to grey level (an oracle that knows '
   'the truth)',
 }
+# What needs no network at all; the oracle is a bound, not a method.
+_NEEDLESS = {
+  'untranslated': 'the input itself',
+  'inverted': 'an inverted picture',
+}
 
 
 class Statement(NamedTuple):
@@ -88,7 +93,7 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
     names: of the source and the target.
   """
   source, target = names
-  beaten, mixed, lost = [], [], []
+  beaten, mixed, lost, unbeaten = [], [], [], []
   for method, words in _REFERENCES.items():
     reference = own['references'].get(method)
     if not reference:
@@ -100,6 +105,8 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
     psnr, ssim = (_mean(reference[metric]) for metric in ('psnr', 'ssim'))
     told = f'{words} ({psnr:.1f} dB / {ssim:.2f})'
     (beaten if all(better) else mixed if any(better) else lost).append(told)
+    if method in _NEEDLESS and not all(better):
+      unbeaten.append(_NEEDLESS[method])
   parts = []
   if beaten:
     parts.append(f'beats {_join(beaten)}')
@@ -107,19 +114,15 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
     parts.append(f'beats in one of PSNR and SSIM only {_join(mixed)}')
   if lost:
     parts.append(f'does not beat {_join(lost)}')
-  inverted = own['references'].get('inverted')
-  learnt = inverted is None or all(
-    _mean(own[metric]) > _mean(inverted[metric]) for metric in ('psnr', 'ssim')
-  )
   text = (
     f'{source} to {target}: {_mean(own["psnr"]):.1f} dB / '
     f'{_mean(own["ssim"]):.2f} (PSNR / SSIM inside the head) '
     + '; '.join(parts)
     + '.'
   )
-  if not learnt:
-    text += ' It shows little that an inverted picture does not.'
-  return Statement('good' if learnt else 'bad', text)
+  if unbeaten:
+    text += f' It shows little that {" and ".join(unbeaten)} does not.'
+  return Statement('bad' if unbeaten else 'good', text)
 
 
 def list_warnings(run: run_files.RunFiles) -> list[str]:

@@ -70,6 +70,8 @@ class Logbook:
     self._sums = sums or {'window': {}, 'epoch': {}}
     self._bad = self._sums.pop('bad', {})  # `bad_steps.count`
     self._warned = set(self._sums.pop('warned', ()))
+    # Steps that a discriminator's loss has been below _WON.
+    self._won = self._sums.pop('won', {})
     self._name_slices = name_slices
     self._max_bad_steps = max_bad_steps
     self._pending = []
@@ -84,7 +86,6 @@ class Logbook:
     self._pace = pace.Pace(
       num_steps=num_steps, recipe_steps=recipe_steps, on_cpu=on_cpu
     )
-    self._won = {}  # steps that a discriminator's loss has been below _WON
 
   def record(self, step: int, metrics: dict):
     """Notes the metrics of a step; writes a line and an epoch when due.
@@ -169,6 +170,8 @@ class Logbook:
     sums = self._sums | ({'bad': self._bad} if self._bad else {})
     if self._warned:
       sums |= {'warned': sorted(self._warned)}
+    if any(self._won.values()):
+      sums |= {'won': self._won}
     return copy.deepcopy(sums)
 
   def pause(self):
@@ -223,7 +226,8 @@ class Logbook:
     if steps_per_second is not None:
       averages['images_per_second'] = self._batch_size * steps_per_second
     self._write(self._step, 'step', averages, final=final)
-    self._watch_discriminators(averages)
+    if not final:  # a longer run has no such window
+      self._watch_discriminators(averages)
     rate = averages.get('images_per_second')
     rate = '' if rate is None else f'  {rate:.3g} images/s'
     told = averages_lib.describe_briefly(averages)

@@ -56,8 +56,9 @@ def _look(path):
   size = sum(each.stat().st_size for each in path.rglob('*') if each.is_file())
   meta, whole = {}, True
   try:
-    meta = json.loads((path / _META).read_text())
-    digests.check_meta(meta)
+    told = json.loads((path / _META).read_text())
+    digests.check_meta(told)
+    meta = told if told['config'] else {}
     _check_arrays(path, meta.get(digests.KEY, {}))
   except Exception:  # of any type: what damage looks like
     whole = False

@@ -90,6 +90,21 @@ def test_what_an_inverted_picture_shows_too_is_not_learnt():
   assert told.text.endswith('little that an inverted picture does not.')
 
 
+def test_what_does_not_beat_the_input_itself_is_no_success():
+  references = REFERENCES | dict(untranslated=(25.0, 0.9))
+  own = make_direction('ab', 21.7, 0.88, **references)
+  told = verdict.judge_direction(own, ('T1w', 'PDw'))
+  assert told.kind == 'bad'
+  assert told.text.endswith('little that the input itself does not.')
+
+
+def test_a_card_in_another_encoding_is_left_alone(workdir, capsys):
+  (workdir / card.NAME).write_bytes(b'\xe9tude')
+  report.report(str(workdir))
+  assert (workdir / card.NAME).read_bytes() == b'\xe9tude'
+  assert 'has been edited' in capsys.readouterr().out
+
+
 def test_the_better_direction_is_named(workdir):
   write_scores(
     workdir,

@@ -137,3 +137,41 @@ def test_a_gradient_alone_can_be_bad(logbook, capsys):
   logbook.record(1, _GOOD | {'skipped': 1.0})
   logbook.sums()
   assert 'the gradient is not finite at step 1' in capsys.readouterr().out
+
+
+def test_a_run_that_is_gone_on_with_warns_where_the_whole_one_does(
+  tmp_path, capsys
+):
+  metrics = dict.fromkeys(averages.TOTALS, 0.01) | {'skipped': 0.0}
+
+  def run(workdir, *ends):
+    workdir.mkdir()
+    start, sums = 0, None
+    for end in ends:
+      log = logbook_lib.Logbook(
+        outlet.Files(workdir, start),
+        start=start,
+        num_steps=end,
+        recipe_steps=1000,
+        steps_per_epoch=10_000,
+        batch_size=1,
+        log_every=100,
+        schedule=lambda _: 1e-3,
+        on_cpu=False,
+        name_slices='slices of {}'.format,
+        max_bad_steps=20,
+        sums=sums,
+      )
+      for step in range(start + 1, end + 1):
+        log.record(step, metrics)
+      start, sums = end, json.loads(json.dumps(log.sums()))
+      log.close()
+    capsys.readouterr()
+    lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+    warnings = [each for each in map(json.loads, lines) if 'about' in each]
+    return [(each['step'], each['about']) for each in warnings]
+
+  whole = run(tmp_path / 'whole', 1000)
+  assert whole == [(500, 'discriminator_a'), (500, 'discriminator_b')]
+  assert run(tmp_path / 'stopped', 300, 1000) == whole
+  assert run(tmp_path / 'within', 450, 1000) == whole
