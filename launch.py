@@ -48,6 +48,16 @@ def _check_translation(given):
   places.check_target(given['target'])
 
 
+def _check_survey(given):
+  places.check_page(given['target'])
+  checks.check_training(given['config'], given['workdir'])
+
+
+def _check_report(given):
+  places.check_places({'--workdir': given['workdir']})
+  places.check_page(given['target'])
+
+
 _RUN = {'workdir': 'W, the folder of a run or a file of --mode=pack'}
 MODES = {
   'train': command_line.Mode(
@@ -84,16 +94,14 @@ MODES = {
   'check': command_line.Mode(
     entry='cyclegan_jax.survey:survey',
     help='looks at the data of a training, and says whether it would start',
-    check=lambda given: checks.check_training(
-      given['config'], given['workdir']
-    ),
+    check=_check_survey,
     required={'config': '..., such as configs/t1t2_best.py'},
     optional=('workdir', 'target'),
   ),
   'report': command_line.Mode(
     entry='cyclegan_jax.report:report',
     help='shows a run, or several side by side, as a page for a browser',
-    check=lambda given: places.check_places({'--workdir': given['workdir']}),
+    check=_check_report,
     required={'workdir': 'W, the folder of a run, or W1,W2 of several'},
     optional=('target',),
   ),

@@ -160,6 +160,7 @@ def check_pack(workdir: str, arguments: dict):
     )
   if target.exists() and not arguments['overwrite']:
     raise errors.UserError(f'--target={target} exists; --overwrite replaces it')
+  places.check_file(arguments['target'])
 
 
 def _read_alone(source):

@@ -38,8 +38,35 @@ def check_places(places: dict[str, str]):
 def check_target(target: str):
   """Raises `UserError` if nothing can be written where a translation goes."""
   place = pathlib.Path(target)
+  _probe(target, place.parent if place.is_file() else place)
+
+
+def check_page(target: str | None):
+  """Raises `UserError` if a page cannot be written there.
+
+  Args:
+    target: of the page; None: where pages go by themselves.
+  """
+  if target is None:
+    return
+  check_places({'--target': target})
+  place = pathlib.Path(target)
+  # A page replaces what is there: only one like it, no scan and no config.
+  if place.is_dir() or place.suffix.lower() not in ('.html', '.htm'):
+    raise errors.UserError(
+      f'--target={target} is no page; name a file that ends in .html'
+    )
+  _probe(target, place.parent)
+
+
+def check_file(target: str):
+  """Raises `UserError` if no file can be written there."""
+  _probe(target, pathlib.Path(target).parent)
+
+
+def _probe(target, folder):
   try:
-    files.probe_folder(place.parent if place.is_file() else place)
+    files.probe_folder(folder)
   except OSError as error:
     raise errors.UserError(
       f'--target={target} cannot be written to: {error.strerror}; name another '

@@ -4,6 +4,7 @@ import pathlib
 
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import places
 from cyclegan_jax.pages import card
 from cyclegan_jax.pages import report as report_page
 
@@ -22,14 +23,15 @@ def report(workdir: str, *, target: str | None = None) -> pathlib.Path:
     UserError: if a workdir holds no run.
   """
   workdirs = [pathlib.Path(each) for each in workdir.split(',') if each]
+  if not workdirs:
+    raise errors.UserError(f'--workdir={workdir} names no folder of a run')
   alone = len(workdirs) == 1
   if target is None and not alone:
     raise errors.UserError(
       'a report of several runs needs --target=..., such as compare.html'
     )
   path = pathlib.Path(target) if target else workdirs[0] / 'report.html'
-  if path.is_dir():
-    raise errors.UserError(f'--target={target} is a folder; name a .html file')
+  places.check_page(str(path))
   report_page.write(workdirs, path)
   if alone:
     card.write(workdirs[0])

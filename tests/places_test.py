@@ -32,3 +32,16 @@ def test_a_target_that_cannot_be_written_is_refused(tmp_path, place):
   places.check_target(str(tmp_path / 'file'))
   places.check_target(str(tmp_path / 'new' / 'x.nii'))
   assert [path.name for path in tmp_path.iterdir()] == ['file'], 'no trace'
+
+
+@pytest.mark.parametrize(
+  'place', ['/proc/x.html', 'file/x.html', 'config.json', 'folder', 'new/x.nii']
+)
+def test_a_page_goes_where_it_can_and_replaces_no_other_file(tmp_path, place):
+  (tmp_path / 'file').write_text('')
+  (tmp_path / 'config.json').write_text('')
+  (tmp_path / 'folder').mkdir()
+  with pytest.raises(errors.UserError, match='--target=.* (cannot be|no page)'):
+    places.check_page(str(tmp_path / place))
+  places.check_page(str(tmp_path / 'new' / 'x.html'))
+  places.check_page(None)

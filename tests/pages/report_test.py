@@ -105,6 +105,11 @@ def test_a_card_in_another_encoding_is_left_alone(workdir, capsys):
   assert 'has been edited' in capsys.readouterr().out
 
 
+def test_no_run_at_all_is_a_mistake(tmp_path):
+  with pytest.raises(errors.UserError, match='names no folder of a run'):
+    report.report(',', target=str(tmp_path / 'x.html'))
+
+
 def test_the_better_direction_is_named(workdir):
   write_scores(
     workdir,
