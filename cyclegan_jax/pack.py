@@ -58,15 +58,12 @@ def pack(
   del overwrite
   source = source_lib.open_source(kept.find(workdir, checkpoint))
   whole = _measure(workdir)
-  if pathlib.Path(workdir, 'config.json').exists():
-    card_lib.write(pathlib.Path(workdir))
-  card = pathlib.Path(workdir, card_lib.NAME)
   packed.write(
     pathlib.Path(target),
     _read_generators(source),
     _describe(source),
     notice=_write_notice(source),
-    card=card.read_bytes() if card.is_file() else None,
+    card=card_lib.describe(pathlib.Path(workdir), source.meta.step),
   )
   size = pathlib.Path(target).stat().st_size
   console.say(

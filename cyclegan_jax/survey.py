@@ -13,11 +13,13 @@ from cyclegan_jax import build
 from cyclegan_jax import compilation
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import predecessor
 from cyclegan_jax import run as run_lib
 from cyclegan_jax.data import inventory as inventory_lib
 from cyclegan_jax.mri import patients
 from cyclegan_jax.pages import survey as survey_page
 from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import kept
 
 _SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 _STEPS = 3  # timed, after one that is not
@@ -68,7 +70,7 @@ def survey(
   notes = _compare(found, cache, problems)
   advice = [] if problems else _advise(config, found)
   if not problems:
-    problems += _measure_step(config, found, advice)
+    problems += _measure_step(config, pathlib.Path(workdir), found, advice)
   tables = [
     (inventory, survey_page.describe(inventory, config.domains))
     for inventory in found
@@ -156,14 +158,17 @@ def _advise(config, found):
   return lines
 
 
-def _measure_step(config, found, advice) -> Sequence[str]:
+def _measure_step(config, workdir, found, advice) -> Sequence[str]:
   """Adds time and memory of the recipe here; returns why it cannot train."""
   counts = [
     len(each.slices) for each in found if each.field.startswith('data.train')
   ]
   plan = run_lib.plan_steps(config, max(counts))
   try:
+    if config.start_from and not kept.list_kind(workdir, 'newest'):
+      predecessor.check(config, build.networks(config)['generator'])
     devices.check_batch_size(config.batch_size, config.accumulate_steps)
+    compilation.check_room(config)
     seconds, memory = _try_step(config, plan.steps_per_epoch)
   except errors.UserError as error:
     return [str(error)]

@@ -59,12 +59,18 @@ def _train(config, workdir):
       cut = run.plan.num_steps < run.plan.recipe_steps
       limit = 'max_steps' if cut else 'num_epochs'
       console.say(f'nothing left to do; to go on, raise --config.{limit}')
-      # An older version made none, or something came between.
-      if processes.tell_facts(not (workdir / 'report.html').exists()):
+      # It may have been stopped after its last step, before it was scored.
+      if not processes.tell_facts(summary.is_concluded(workdir)):
         _conclude(config, run, run.state, workdir)
       return run.state
     if run.meta.step == 0:
       run_lib.begin(config, run)
+    if processes.is_first() and run.meta.started_from:
+      summary.add_facts(
+        workdir,
+        started_from=run.meta.started_from['step'],
+        learnt_from=run.meta.started_from['learnt_from'],
+      )
     # Not the key of the weights.
     key = devices.create_replicated(lambda: jax.random.key(config.seed + 1))
     train_step = compilation.compile_step(config, run.state, key)
@@ -100,8 +106,6 @@ def _conclude(config, run, state, workdir):
       workdir,
       finished=summary.say_time(),
       peak_memory=devices.peak_memory(),
-      started_from=(run.meta.started_from or {}).get('step'),
-      learnt_from=run.meta.learnt_from(),
     )
     console.say(f'report: {conclude.write_pages(workdir)}')
 

@@ -1,5 +1,6 @@
 """A model to hand on: it translates as its run does, and tells no more."""
 
+import dataclasses
 import getpass
 import json
 import pathlib
@@ -85,7 +86,8 @@ def test_what_the_run_has_translated_it_leaves_and_makes_the_same(
 def test_it_holds_what_translates_and_nothing_else(model):
   with zipfile.ZipFile(model) as zf:
     assert zf.namelist() == [
-      *('NOTICE.txt', 'gen_ab.safetensors', 'gen_ba.safetensors', 'meta.json')
+      *('MODEL_CARD.md', 'NOTICE.txt'),
+      *('gen_ab.safetensors', 'gen_ba.safetensors', 'meta.json'),
     ]
     arrays = safetensors.load(zf.read('gen_ab.safetensors'))
     notice = zf.read('NOTICE.txt').decode()
@@ -95,6 +97,34 @@ def test_it_holds_what_translates_and_nothing_else(model):
   assert set(meta['digests']) == {*names, 'meta'}
   for words in ('not for diagnosis', 'Apache License 2.0', 'scans of people'):
     assert words in notice
+
+
+def test_its_card_is_of_its_checkpoint(trained, tmp_path):
+  run = shutil.copytree(trained, tmp_path / 'run')
+  before = (run / 'MODEL_CARD.md').read_bytes()
+
+  def read_card(step):
+    target = tmp_path / f'{step}.zip'
+    pack.pack(str(run), target=str(target))
+    with zipfile.ZipFile(target) as zf:
+      return zf.read('MODEL_CARD.md').decode()
+
+  with pytest.MonkeyPatch.context() as patch:
+    # As an earlier checkpoint, which nobody has scored, says of itself.
+    opened = pack.source_lib.open_source
+    patch.setattr(
+      pack.source_lib,
+      'open_source',
+      lambda path: (
+        found := opened(path)
+      )._replace(meta=dataclasses.replace(found.meta, step=3)),
+    )
+    card = read_card(3)
+  assert '- Step 3 of 4;' in card and 'have not been scored' in card
+  assert '| the translation' not in card
+  assert (run / 'MODEL_CARD.md').read_bytes() == before
+  card = read_card(4)
+  assert '- Step 4 of 4;' in card and '- Scored: checkpoint 4' in card
 
 
 def test_it_does_not_tell_where_it_comes_from(

@@ -131,3 +131,13 @@ def test_the_length_of_a_head_is_measured(tmp_path, config):
   assert found.entries[0].spacing == (1, 1.5, 2)
   (length,) = inventory.measure_heads(found, settings)
   assert length == pytest.approx(30, abs=2)
+
+
+def test_networks_that_do_not_fit_those_to_start_from_are_told(
+  config, trained, tmp_path, capsys
+):
+  config.start_from = str(trained)
+  config.generator.features += 1
+  with pytest.raises(errors.UserError, match='refuse: .*has other generators'):
+    survey.survey(config, str(tmp_path / 'run'))
+  assert 'would start' not in capsys.readouterr().out

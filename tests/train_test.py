@@ -21,6 +21,7 @@ from cyclegan_jax import compilation
 from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax import train
+from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import checkpoint
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import processes
@@ -271,6 +272,25 @@ def test_what_a_stop_at_the_end_left_out_is_made_up_for(uninterrupted, config):
   assert (workdir / 'report.html').exists()
   scores = json.loads((workdir / 'held_out.json').read_text())
   assert scores['checkpoint'] == _STEPS and scores['paired']
+
+
+def test_a_run_that_was_stopped_before_its_pages_writes_them(
+  uninterrupted, config, tmp_path
+):
+  workdir = shutil.copytree(uninterrupted[0], tmp_path / 'run')
+
+  def read_facts():
+    return json.loads((workdir / 'config.json').read_text())['facts']
+
+  finished = read_facts()['finished']
+  (workdir / 'report.html').unlink()
+  train.train(config, workdir)
+  assert read_facts()['finished'] == finished, 'told once'
+  assert not (workdir / 'report.html').exists()
+  summary.write(workdir, {}, {'num_steps': 1, 'started': ''}, resumed=True)
+  assert 'finished' not in read_facts(), 'it goes on'
+  train.train(config, workdir)
+  assert 'finished' in read_facts() and (workdir / 'report.html').exists()
 
 
 def test_other_slices_are_not_resumed(

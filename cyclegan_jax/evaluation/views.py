@@ -106,9 +106,8 @@ class Extremes:
 
   def views(self) -> list[View]:
     """Best first; of two patients, or without scores, nobody is called so."""
-    scores, views = zip(*self._ranked, strict=True) if self._ranked else ([], [])
-    views = list(views)
-    if self._count < 3 or scores[0] == scores[-1]:
+    views = [view for _, view in self._ranked]
+    if self._count < 3 or self._ranked[0][0] == self._ranked[-1][0]:
       return views
     return [
       dataclasses.replace(view, rank=rank)

@@ -20,15 +20,20 @@ NAME = 'MODEL_CARD.md'
 def write(workdir: pathlib.Path):
   """Writes MODEL_CARD.md of a run to its workdir, unless people wrote in it."""
   path = workdir / NAME
-  # Whoever edited it may have saved it in another encoding.
-  if path.exists() and not _is_ours(
-    path.read_text(encoding='utf-8', errors='replace')
-  ):
+  if _is_edited(path):
     console.say(f'note: {path} has been edited and is left as it is')
     return
-  text = make(run_files.read(workdir))
   with files.replace_file(path) as partial:
-    partial.write_text(text + _sign(text), encoding='utf-8')
+    partial.write_bytes(_compose(workdir, None))
+
+
+def describe(workdir: pathlib.Path, step: int) -> bytes | None:
+  """The card of one checkpoint, or what people made of the run's; or None."""
+  path = workdir / NAME
+  if _is_edited(path):
+    return path.read_bytes()
+  known = (workdir / 'config.json').exists()
+  return _compose(workdir, step) if known else None
 
 
 def make(run: run_files.RunFiles) -> str:
@@ -50,6 +55,18 @@ def make(run: run_files.RunFiles) -> str:
     warnings=[line['text'] for line in run.warnings],
     few=tables.too_few(patients),
     patients=patients,
+  )
+
+
+def _compose(workdir, step):
+  text = make(run_files.read(workdir, step))
+  return (text + _sign(text)).encode()
+
+
+def _is_edited(path):
+  # Whoever edited it may have saved it in another encoding.
+  return path.exists() and not _is_ours(
+    path.read_text(encoding='utf-8', errors='replace')
   )
 
 

@@ -1,6 +1,7 @@
 """From a template to a page: text, pictures and volumes in one file."""
 
 import base64
+import contextlib
 import datetime
 import functools
 import io
@@ -15,6 +16,7 @@ from PIL import Image
 import cyclegan_jax
 from cyclegan_jax import files
 
+_LONGEST = 4096  # pixels along a side of a picture; WebP ends at 16383
 NOTICE = 'Synthetic, not for diagnosis'
 
 
@@ -47,9 +49,14 @@ def render(template: str, **values: Any) -> str:
 
 
 def embed_picture(path: pathlib.Path, *, quality: int = 85) -> str:
-  """A picture as an address that holds it, packed as WebP."""
+  """A picture as an address that holds it, packed as WebP.
+
+  One that is larger than a page can show is shrunk; it is our own, whatever the
+  library thinks of its size.
+  """
   packed = io.BytesIO()
-  with Image.open(path) as picture:
+  with _opened(path) as picture:
+    picture.thumbnail((_LONGEST, _LONGEST))
     picture.save(packed, format='WEBP', quality=quality, method=2)
   return embed_bytes(packed.getvalue(), 'image/webp')
 
@@ -62,6 +69,16 @@ def embed_bytes(content: bytes, kind: str) -> str:
 def embed_json(value: Any) -> markupsafe.Markup:
   """What a <script type="application/json"> element holds."""
   return markupsafe.Markup(json.dumps(value).replace('<', '\\u003c'))
+
+
+@contextlib.contextmanager
+def _opened(path):
+  most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+  try:
+    with Image.open(path) as picture:
+      yield picture
+  finally:
+    Image.MAX_IMAGE_PIXELS = most
 
 
 @functools.cache

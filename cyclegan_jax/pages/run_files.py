@@ -12,7 +12,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax.reporting import rewind
 
-_SCORES = ('evaluation', 'held_out')  # the first that is there
+_SCORES = ('evaluation', 'held_out')
 _EQUILIBRIUM = {'bce': 0.693, 'lsgan': 0.25}
 
 
@@ -29,10 +29,11 @@ class RunFiles:
     steps: lines of the log, averages over some steps each.
     evaluations: lines of measures without pairs and of held-out pairs.
     warnings: lines told while training.
-    scores: evaluation.json, or else held_out.json; None without either.
+    scores: evaluation.json or held_out.json, see `_choose_scores`; or None.
     scored_by: which of them, 'evaluation' or 'held_out'.
     best: step of the checkpoint kept for its looks, if there is one.
     samples: (step, path) of the sample grids, in order.
+    chosen: step of the checkpoint that is told of; None: of the whole run.
   """
 
   workdir: pathlib.Path
@@ -47,6 +48,7 @@ class RunFiles:
   scored_by: str | None
   best: int | None
   samples: list[tuple[int, pathlib.Path]]
+  chosen: int | None = None
 
   @property
   def name(self) -> str:
@@ -59,7 +61,9 @@ class RunFiles:
 
   @property
   def step(self) -> int:
-    """Done, as far as the log tells."""
+    """Done, as far as the log tells, or by the checkpoint told of."""
+    if self.chosen is not None:
+      return self.chosen
     lines = (*self.steps, *self.evaluations)
     return max((line['step'] for line in lines), default=0)
 
@@ -93,8 +97,12 @@ class RunFiles:
     return {name: x for name, x in changes.items() if not is_place(name)}
 
 
-def read(workdir: pathlib.Path) -> RunFiles:
+def read(workdir: pathlib.Path, step: int | None = None) -> RunFiles:
   """Reads the files of a run.
+
+  Args:
+    workdir: of the run.
+    step: of a checkpoint, for what is said of it alone: its own scores.
 
   Raises:
     UserError: if it is none.
@@ -108,10 +116,9 @@ def read(workdir: pathlib.Path) -> RunFiles:
       'folder of a run'
     ) from None
   lines = rewind.read_lines(workdir / 'metrics.jsonl')
-  scored_by = next(
-    (name for name in _SCORES if (workdir / f'{name}.json').exists()), None
-  )
-  best = files.list_numbered(workdir / 'best')
+  found = files.list_numbered(workdir / 'best')
+  best = int(found[-1].name) if found else None
+  scored_by, scores = _choose_scores(workdir, best, step)
   return RunFiles(
     workdir=workdir,
     recipe=recipe,
@@ -121,14 +128,15 @@ def read(workdir: pathlib.Path) -> RunFiles:
     steps=[line for line in lines if line['kind'] == 'step'],
     evaluations=[line for line in lines if line['kind'] == 'evaluation'],
     warnings=[line for line in lines if line['kind'] == 'warning'],
-    scores=_read_scores(workdir / f'{scored_by}.json') if scored_by else None,
+    scores=scores,
     scored_by=scored_by,
-    best=int(best[-1].name) if best else None,
+    best=best,
     samples=sorted(
       (int(path.stem.removeprefix('step_')), path)
       for path in (workdir / 'samples').glob('step_*.png')
       if path.stem.removeprefix('step_').isdigit()
     ),
+    chosen=step,
   )
 
 
@@ -149,6 +157,26 @@ def is_place(name: str) -> bool:
   return name.startswith(('data.train_', 'data.test_')) or name in (
     *('data.cache', 'compile_cache', 'distributed', 'start_from'),
   )
+
+
+def _choose_scores(workdir, best, step):
+  """The name and content of the scores to show.
+
+  Those that somebody asked for, unless training has gone on since and scored
+  itself: then they are of a checkpoint that is neither the last nor the best.
+  """
+  found = {
+    name: _read_scores(workdir / f'{name}.json')
+    for name in _SCORES
+    if (workdir / f'{name}.json').exists()
+  }
+  if step is not None:
+    found = {n: each for n, each in found.items() if each['checkpoint'] == step}
+  if len(found) == 2:
+    asked, own = (found[name]['checkpoint'] for name in _SCORES)
+    if asked < own and asked != best:
+      del found['evaluation']
+  return next(iter(found.items()), (None, None))
 
 
 def _read_scores(path):

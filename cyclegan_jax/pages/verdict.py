@@ -68,7 +68,9 @@ def judge(run: run_files.RunFiles) -> Iterator[Statement]:
   report = run.scores
   if report is None or not report['paired']:
     why = 'Whether the translations are right is not known: '
-    if report is None:
+    if report is None and run.facts.get('held_out'):
+      why += 'the held-out patients have not been scored.'
+    elif report is None:
       why += 'no patients with both scans were held out.'
     else:
       why += 'the scans that were evaluated are no pairs.'

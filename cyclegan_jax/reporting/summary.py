@@ -15,6 +15,7 @@ from cyclegan_jax import console
 from cyclegan_jax import files
 
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
+_BEGINNING = ('started', 'started_from', 'learnt_from')
 
 
 def say_plan(
@@ -132,10 +133,13 @@ def write(
     workdir: of the run.
     description: from `describe`.
     facts: from `describe_run`.
-    resumed: whether the run began earlier, and when stays.
+    resumed: whether the run began earlier: when and from what stays, and how it
+      ended if it has the same end now.
   """
   if resumed:
     old = _read(workdir).get('facts', {})
+    if old.get('num_steps') != facts['num_steps']:
+      old = {name: old[name] for name in _BEGINNING if name in old}
     facts = old | facts | {'started': old.get('started', facts['started'])}
   files.write_json(workdir / 'config.json', description | {'facts': facts})
 
@@ -145,6 +149,11 @@ def add_facts(workdir: pathlib.Path, **facts):
   description = _read(workdir)
   facts = description.get('facts', {}) | facts
   files.write_json(workdir / 'config.json', description | {'facts': facts})
+
+
+def is_concluded(workdir: pathlib.Path) -> bool:
+  """Whether the facts say that a run has come to its end, pages and all."""
+  return 'finished' in _read(workdir).get('facts', {})
 
 
 def say_time() -> str:

@@ -1,5 +1,7 @@
 """What a report says of a run, and that it says no more."""
 
+import base64
+import io
 import json
 import pathlib
 import re
@@ -15,6 +17,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import report
 from cyclegan_jax.evaluation import scores
 from cyclegan_jax.pages import card
+from cyclegan_jax.pages import page
 from cyclegan_jax.pages import run_files
 from cyclegan_jax.pages import verdict
 
@@ -103,6 +106,22 @@ def test_a_card_in_another_encoding_is_left_alone(workdir, capsys):
   report.report(str(workdir))
   assert (workdir / card.NAME).read_bytes() == b'\xe9tude'
   assert 'has been edited' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  'asked,best,shown',
+  [(4, 2, 'evaluation'), (3, 2, 'held_out'), (3, 3, 'evaluation')],
+)
+def test_scores_of_a_checkpoint_that_is_past_are_not_shown(
+  workdir, asked, best, shown
+):
+  scored = json.loads((workdir / 'held_out.json').read_text())
+  assert scored['checkpoint'] == 4
+  earlier = json.dumps(scored | {'checkpoint': asked})
+  (workdir / 'evaluation.json').write_text(earlier)
+  shutil.rmtree(workdir / 'best', ignore_errors=True)
+  (workdir / 'best' / str(best)).mkdir(parents=True)
+  assert run_files.read(workdir).scored_by == shown
 
 
 def test_no_run_at_all_is_a_mistake(tmp_path):
@@ -256,3 +275,11 @@ def test_samples_over_time_are_at_most_a_few(workdir):
   )
   steps = [each['step'] for each in json.loads(found.group(1))]
   assert len(steps) == 24 and steps[0] == 1 and steps[-1] == 100
+
+
+def test_a_picture_of_any_size_fits_on_a_page(tmp_path):
+  Image.new('1', (20_000, 10_000)).save(tmp_path / 'large.png')
+  kind, _, content = page.embed_picture(tmp_path / 'large.png').partition(',')
+  assert kind == 'data:image/webp;base64'
+  with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+    assert picture.size == (4096, 2048)
