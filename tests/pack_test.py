@@ -115,9 +115,9 @@ def test_its_card_is_of_its_checkpoint(trained, tmp_path):
     patch.setattr(
       pack.source_lib,
       'open_source',
-      lambda path: (
-        found := opened(path)
-      )._replace(meta=dataclasses.replace(found.meta, step=3)),
+      lambda path: (found := opened(path))._replace(
+        meta=dataclasses.replace(found.meta, step=3)
+      ),
     )
     card = read_card(3)
   assert '- Step 3 of 4;' in card and 'have not been scored' in card
