@@ -42,6 +42,11 @@ from cyclegan_jax.runtime import host
 from cyclegan_jax.runtime import signals
 
 
+def _check_evaluation(given):
+  checks.check_inference(given['workdir'], given)
+  places.check_home(given['workdir'])
+
+
 def _check_translation(given):
   shares.choose(given['shard'], os.environ)
   checks.check_inference(given['workdir'], given)
@@ -87,7 +92,7 @@ MODES = {
   'evaluate': command_line.Mode(
     entry='cyclegan_jax.evaluate:evaluate',
     help='scores a run on scans it was not trained on',
-    check=lambda given: checks.check_inference(given['workdir'], given),
+    check=_check_evaluation,
     required=_RUN,
     optional=('source_a', 'source_b', 'volume', 'batch_size', 'checkpoint'),
   ),

@@ -1,5 +1,6 @@
 """A model to hand on: what a colleague needs to translate and to evaluate."""
 
+import contextlib
 import dataclasses
 import pathlib
 
@@ -105,5 +106,8 @@ def _write_notice(source):
 
 
 def _measure(workdir):
-  files = pathlib.Path(workdir).rglob('*')
-  return sum(path.stat().st_size for path in files if path.is_file())
+  size = 0
+  for path in pathlib.Path(workdir).rglob('*'):
+    with contextlib.suppress(FileNotFoundError):  # by a run that goes on
+      size += path.stat().st_size if path.is_file() else 0
+  return size

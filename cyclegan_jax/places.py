@@ -72,3 +72,15 @@ def _probe(target, folder):
       f'--target={target} cannot be written to: {error.strerror}; name another '
       'place'
     ) from None
+
+
+def check_home(workdir: str):
+  """Raises `UserError` if scores of a run cannot be written where it is."""
+  place = pathlib.Path(workdir)
+  try:
+    files.probe_folder(place if place.is_dir() else place.absolute().parent)
+  except OSError as error:
+    raise errors.UserError(
+      f'--workdir={workdir}: scores cannot be written there: {error.strerror}; '
+      'copy it to another place'
+    ) from None

@@ -10,7 +10,7 @@ from cyclegan_jax.pages import report as report_page
 
 
 def report(workdir: str, *, target: str | None = None) -> pathlib.Path:
-  """Writes report.html, and MODEL_CARD.md if it is of one run.
+  """Writes report.html, and if it goes there MODEL_CARD.md, into the workdir.
 
   Args:
     workdir: of a run, or of several with commas between them.
@@ -33,7 +33,7 @@ def report(workdir: str, *, target: str | None = None) -> pathlib.Path:
   path = pathlib.Path(target) if target else workdirs[0] / 'report.html'
   places.check_page(str(path))
   report_page.write(workdirs, path)
-  if alone:
+  if target is None:  # else the workdir may be read only
     card.write(workdirs[0])
   console.say(f'report: {path}')
   return path

@@ -74,22 +74,38 @@ def _train(config, workdir):
     # Not the key of the weights.
     key = devices.create_replicated(lambda: jax.random.key(config.seed + 1))
     train_step = compilation.compile_step(config, run.state, key)
-    logbook = stack.enter_context(
-      contextlib.closing(run_lib.open_logbook(config, run, workdir))
+    with contextlib.ExitStack() as inner:
+      logbook = inner.enter_context(
+        contextlib.closing(run_lib.open_logbook(config, run, workdir))
+      )
+      stopped = inner.enter_context(processes.listen('after this step'))
+      inner.enter_context(compilation.explain_memory())
+      state = _go_through_steps(config, run, train_step, key, logbook, stopped)
+      run_lib.settle(run)
+    console.say(
+      f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
     )
-    stopped = stack.enter_context(processes.listen('after this step'))
-    stack.enter_context(compilation.explain_memory())
-    state = _go_through_steps(config, run, train_step, key, logbook, stopped)
-    run_lib.settle(run)
-  console.say(
-    f'done: {run.plan.num_steps} steps; checkpoints and pictures in {workdir}'
-  )
-  _conclude(config, run, state, workdir)
+    _conclude(config, run, state, workdir)
   return state
 
 
 def _conclude(config, run, state, workdir):
   """Scores, pictures and pages, once all that was learnt is safe."""
+  trouble = None
+  try:
+    _write_conclusion(config, run, state, workdir)
+  except OSError as error:  # of the first process, on whose disk they are
+    trouble = (
+      f'{workdir}: the run is trained and saved, but its scores and its report '
+      f'cannot be written: {error.strerror or error}; the same command makes '
+      'them'
+    )
+  trouble = processes.tell_facts(trouble)
+  if trouble:
+    raise errors.Unsaved(trouble)
+
+
+def _write_conclusion(config, run, state, workdir):
   first = processes.is_first()
   conclude.score_held_out(
     run.data,
@@ -101,7 +117,7 @@ def _conclude(config, run, state, workdir):
     seed=config.seed,
     workdir=workdir if first else None,
   )
-  if first:
+  if first and (workdir / 'config.json').exists():  # its owner may remove it
     summary.add_facts(
       workdir,
       finished=summary.say_time(),
@@ -148,7 +164,9 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
       logbook.evaluation(done, scores, final=not evaluation_due)
       if done > num_steps / 4:
         troubles = monitor.find_troubles(scores, build.names(config))
-        logbook.warn(troubles, final=not evaluation_due)
+        # Of a run that is cut short, what a longer one would not say yet.
+        early = done <= run.plan.recipe_steps / 4
+        logbook.warn(troubles, final=early or not evaluation_due)
     stop = stopped() and not last
     if last or stop or is_due(done, config.checkpoint_every_steps):
       run_lib.save(run, 'newest', state, step=done, sums=logbook.sums())

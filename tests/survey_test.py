@@ -18,7 +18,9 @@ from cyclegan_jax.data import inventory
 def config(trained):
   """Of the run that was trained, so that its step is compiled already."""
 
-  stored = json.loads((trained / 'config.json').read_text())['config']
+  stored = json.loads((trained / 'config.json').read_text(encoding='utf-8'))[
+    'config'
+  ]
   config = smoke.get_config()
   config.batch_size = stored['batch_size']
   for name, value in stored['data'].items():
@@ -39,7 +41,7 @@ def test_what_is_there_is_told(config, tmp_path, capsys):
   assert re.search(r'time: [\d.e-]+ s a step on 4 x cpu, about', text)
   assert re.search(r'memory: [\d.]+ GiB of a device', text)
   assert lines[-1] == 'training would start'
-  page = (tmp_path / 'run' / 'check.html').read_text()
+  page = (tmp_path / 'run' / 'check.html').read_text(encoding='utf-8')
   assert page.count('<figure>') == 4 and '<img src' not in page
   assert 'data:image/webp' in page
 
@@ -65,7 +67,9 @@ def test_what_would_be_refused_is_named_and_the_rest_told(
   assert re.search(r'slices       \d+ to use', text)
   assert re.search(r'refused      .*zoe_T1\.nii\.gz', text)
   assert re.search(r'left out     .*loop', text)
-  assert 'zoe_T1' in (tmp_path / 'run' / 'check.html').read_text()
+  assert 'zoe_T1' in (tmp_path / 'run' / 'check.html').read_text(
+    encoding='utf-8'
+  )
 
 
 def test_files_in_both_domains_are_a_likely_mistake(
@@ -80,7 +84,9 @@ def test_files_in_both_domains_are_a_likely_mistake(
   config.data.train_b = str(both)
   with pytest.raises(errors.UserError, match='2 files are in both domains'):
     survey.survey(config, str(tmp_path / 'run'))
-  assert 'a likely mistake' in (tmp_path / 'run' / 'check.html').read_text()
+  assert 'a likely mistake' in (tmp_path / 'run' / 'check.html').read_text(
+    encoding='utf-8'
+  )
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class Case:
     masks: [S, H, W] bool, where the head is: 'a', 'b', and 'both'.
     spacing: mm between slices, rows, columns; None if unknown.
     notes: what a person should know before believing the numbers.
+    numbers: of the slices in the scan; none: they are all of it, from 0.
   """
 
   name: str
@@ -38,6 +39,7 @@ class Case:
   masks: dict[str, np.ndarray]
   spacing: tuple[float, float, float] | None
   notes: tuple[str, ...] = ()
+  numbers: tuple[int, ...] = ()
 
 
 def load_volumes(

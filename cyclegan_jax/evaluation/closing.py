@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 
 import numpy as np
 
@@ -33,8 +34,12 @@ def make_cases(
   """
   rows = _group(pairs)
   for patient in _spread(sorted(rows), _PATIENTS):
-    chosen = _spread(rows[patient], _SLICES)
-    yield make_case(patient, _load(pairs, chosen), translate)
+    places = _spread(range(len(rows[patient])), _SLICES)
+    chosen = [rows[patient][place] for place in places]
+    case = make_case(patient, _load(pairs, chosen), translate)
+    slices = [pairs['a'].slices[row] for row in chosen]
+    numbers = map(_number, slices, places)
+    yield dataclasses.replace(case, numbers=tuple(numbers))
 
 
 def make_volume(
@@ -137,6 +142,11 @@ def _group(pairs):
     if each.plane == plane:
       rows.setdefault(each.patient, []).append(row)
   return rows
+
+
+def _number(one, place):
+  """Of a slice in its volume: its name ends with it. Of pictures in order."""
+  return int(one.name.rsplit(' ')[-1]) if one.plane else place
 
 
 def _load(pairs, rows):

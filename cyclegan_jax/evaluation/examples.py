@@ -64,7 +64,7 @@ def find(
       examples.append(
         Example(
           case=case.name,
-          row=row,
+          row=case.numbers[row] if case.numbers else row,
           psnr=metrics.psnr(truth, fake, mask[row]),
           ssim=metrics.ssim(truth, fake, mask[row]),
           score=score,

@@ -124,9 +124,10 @@ def _embed_grids(run):
 
 def _compare(runs, target):
   names = [run.name for run in runs]
-  if len(set(names)) < len(names):
+  twice = [name for name in names if names.count(name) > 1]
+  if twice:
     raise errors.UserError(
-      f'--workdir: two runs are called {names[0]}; the page could not tell '
+      f'--workdir: two runs are called {twice[0]}; the page could not tell '
       'them apart'
     )
   fields = [

@@ -16,23 +16,28 @@ _MOST = 9_000_000  # bytes of packed volumes on a page that holds more
 def load(workdir: pathlib.Path) -> dict | None:
   """The views of a workdir as a page holds them; None if there are none.
 
-  Of many or large ones the first that fit.
+  Of large ones those that fit, the worst patient before others.
   """
   folder = workdir / views_lib.FOLDER
   try:
     index = json.loads((folder / 'index.json').read_text())
-  except (OSError, ValueError):
+    found = [
+      (
+        view,
+        {
+          stage: (folder / pathlib.Path(name).name).read_bytes()
+          for stage, name in view['files'].items()
+        },
+      )
+      for view in index['views']
+    ]
+  except (OSError, ValueError):  # half a copy, or none
     return None
-  shown, size = [], 0
-  for view in index['views']:
-    images = {
-      stage: (folder / name).read_bytes()
-      for stage, name in view['files'].items()
-    }
+  size, shown = 0, []
+  for view, images in reversed(found):  # the worst patient tells most
     size += sum(map(len, images.values()))
-    if shown and size > _MOST:
-      break
-    shown.append(describe(view, images))
+    if not shown or size <= _MOST:
+      shown.insert(0, describe(view, images))
   return {'domains': index['domains'], 'views': shown} if shown else None
 
 

@@ -69,6 +69,7 @@ class Logbook:
     self._schedule = schedule
     self._sums = sums or {'window': {}, 'epoch': {}}
     self._bad = self._sums.pop('bad', {})  # `bad_steps.count`
+    self._told = set()  # what a longer run drops
     self._warned = set(self._sums.pop('warned', ()))
     # Steps that a discriminator's loss has been below _WON.
     self._won = self._sums.pop('won', {})
@@ -154,12 +155,14 @@ class Logbook:
       final: found only because the run ends here: a longer run drops it.
     """
     for kind, words in troubles.items():
-      if kind not in self._warned:
+      said = kind in self._warned | self._told
+      if kind in self._warned or (final and said):
+        continue
+      if not said:
         console.say(f'warning: step {self._step}: {words}')
-        told = {'about': kind, 'text': words}
-        self._write(self._step, 'warning', told, final=final)
-        if not final:
-          self._warned.add(kind)
+      told = {'about': kind, 'text': words}
+      self._write(self._step, 'warning', told, final=final)
+      (self._told if final else self._warned).add(kind)
 
   def sums(self) -> dict:
     """The sums of the open window and epoch, for a checkpoint.

@@ -147,13 +147,16 @@ def write(
 def add_facts(workdir: pathlib.Path, **facts):
   """Adds to the facts of config.json what is known at the end."""
   description = _read(workdir)
+  if not description:  # removed by its owner
+    return
   facts = description.get('facts', {}) | facts
   files.write_json(workdir / 'config.json', description | {'facts': facts})
 
 
 def is_concluded(workdir: pathlib.Path) -> bool:
   """Whether the facts say that a run has come to its end, pages and all."""
-  return 'finished' in _read(workdir).get('facts', {})
+  told = 'finished' in _read(workdir).get('facts', {})
+  return told and (workdir / 'report.html').exists()
 
 
 def say_time() -> str:

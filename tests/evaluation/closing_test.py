@@ -75,6 +75,8 @@ def test_held_out_patients_are_scored_beside_the_references(pairs):
     assert 8 < made['slices'] <= 16  # of 20, spread; those that show a head
     assert made['psnr'] > left['psnr'] + 5
   assert len(examples['ab']) == len(examples['ba']) == 3
+  rows = {each.row for each in examples['ab']}
+  assert rows <= set(range(8, 13))  # near the middle of 20, by their own number
   extremes = closing.find_extremes(found)
   scores = {p: scored[p, 'translation']['psnr'] for p, _ in scored}
   assert extremes == [max(scores, key=scores.get), min(scores, key=scores.get)]

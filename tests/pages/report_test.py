@@ -69,7 +69,7 @@ def workdir(trained, tmp_path):
 
 
 def write_scores(place, **directions):
-  report = json.loads((place / 'held_out.json').read_text())
+  report = json.loads((place / 'held_out.json').read_text(encoding='utf-8'))
   for name in ('ab', 'ba'):
     report.pop(name)
   (place / 'evaluation.json').write_text(json.dumps(report | directions))
@@ -115,7 +115,7 @@ def test_a_card_in_another_encoding_is_left_alone(workdir, capsys):
 def test_scores_of_a_checkpoint_that_is_past_are_not_shown(
   workdir, asked, best, shown
 ):
-  scored = json.loads((workdir / 'held_out.json').read_text())
+  scored = json.loads((workdir / 'held_out.json').read_text(encoding='utf-8'))
   assert scored['checkpoint'] == 4
   earlier = json.dumps(scored | {'checkpoint': asked})
   (workdir / 'evaluation.json').write_text(earlier)
@@ -144,7 +144,7 @@ def test_the_better_direction_is_named(workdir):
 
 def test_a_report_tells_of_the_run(workdir):
   path = report.report(str(workdir))
-  text = path.read_text()
+  text = path.read_text(encoding='utf-8')
   assert path == workdir / 'report.html' and len(text) < 20_000_000
   assert 'Trained on 2 patients (' in text and 'of T1w and 2 patients' in text
   assert 'Held out: 1 patient' in text
@@ -163,10 +163,12 @@ def test_an_interval_needs_five_patients(workdir):
       workdir,
       ab=make_direction('ab', 21.7, 0.88, patients=patients, **REFERENCES),
     )
-    text = report.report(str(workdir)).read_text()
+    text = report.report(str(workdir)).read_text(encoding='utf-8')
     assert ('[20.7, 22.7]' in text) is shown
     assert (f'{patients} patients: too few' in text) is not shown
-    assert ('[20.7, 22.7]' in (workdir / card.NAME).read_text()) is shown
+    assert (
+      '[20.7, 22.7]' in (workdir / card.NAME).read_text(encoding='utf-8')
+    ) is shown
 
 
 def test_what_went_wrong_is_said(workdir):
@@ -174,7 +176,9 @@ def test_what_went_wrong_is_said(workdir):
     line = {'step': 4, 'epoch': 1, 'kind': 'warning', 'about': 'x'}
     file.write(json.dumps(line | {'text': 'discriminator a has won'}) + '\n')
     file.write('{"step": 4, "kind": "st')  # killed here
-  description = json.loads((workdir / 'config.json').read_text())
+  description = json.loads(
+    (workdir / 'config.json').read_text(encoding='utf-8')
+  )
   description['facts']['num_steps'] = 900
   (workdir / 'config.json').write_text(json.dumps(description))
   told = verdict.list_warnings(run_files.read(workdir))
@@ -184,14 +188,16 @@ def test_what_went_wrong_is_said(workdir):
 
 def test_runs_stand_side_by_side(workdir, trained, tmp_path):
   shutil.copytree(trained, tmp_path / 'other')
-  description = json.loads((workdir / 'config.json').read_text())
+  description = json.loads(
+    (workdir / 'config.json').read_text(encoding='utf-8')
+  )
   description['config']['loss']['cycle'] = 7.5
   (workdir / 'config.json').write_text(json.dumps(description))
   both = f'{workdir},{tmp_path / "other"}'
   with pytest.raises(errors.UserError, match='--target=..., such as compare'):
     report.report(both)
   path = report.report(both, target=str(tmp_path / 'compare.html'))
-  text = path.read_text()
+  text = path.read_text(encoding='utf-8')
   assert '<code>loss.cycle</code>' in text and '7.5' in text
   assert '<code>loss.kind</code>' not in text  # the same in both
   with pytest.raises(errors.UserError, match='two runs are called mine'):
@@ -207,14 +213,16 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 def test_a_run_of_an_older_version_has_a_report(workdir):
   """Without facts, scores, samples or a log."""
-  description = json.loads((workdir / 'config.json').read_text())
+  description = json.loads(
+    (workdir / 'config.json').read_text(encoding='utf-8')
+  )
   del description['facts']
   (workdir / 'config.json').write_text(json.dumps(description))
   for path in (*workdir.glob('held_out*'), workdir / 'metrics.jsonl'):
     path.unlink()
   for folder in ('samples', 'views'):
     shutil.rmtree(workdir / folder, ignore_errors=True)
-  text = report.report(str(workdir)).read_text()
+  text = report.report(str(workdir)).read_text(encoding='utf-8')
   assert 'no patients with both scans were held out' in text
 
 
@@ -222,7 +230,7 @@ def test_names_of_files_cannot_become_markup(workdir):
   own = make_direction('ab', 21.7, 0.88, **REFERENCES)
   own['subjects'][0]['patient'] = '<img src=x onerror=alert(1)></script>'
   write_scores(workdir, ab=own)
-  text = report.report(str(workdir)).read_text()
+  text = report.report(str(workdir)).read_text(encoding='utf-8')
   assert '<img src=x' not in text and '&lt;img src=x' in text
 
 
@@ -238,12 +246,12 @@ def test_a_card_tells_of_the_run_and_of_nobody(workdir, trained, scan_folder):
 
 def test_a_card_that_people_wrote_in_is_left_to_them(workdir, capsys):
   path = workdir / card.NAME
-  first = path.read_text()
+  first = path.read_text(encoding='utf-8')
   card.write(workdir)
-  assert path.read_text() == first
+  assert path.read_text(encoding='utf-8') == first
   path.write_text(first.replace('*to be filled in*', 'Ward 7'))
   card.write(workdir)
-  assert 'Ward 7' in path.read_text()
+  assert 'Ward 7' in path.read_text(encoding='utf-8')
   assert 'has been edited' in capsys.readouterr().out
 
 
@@ -269,7 +277,7 @@ def test_samples_over_time_are_at_most_a_few(workdir):
   for step in range(1, 101):
     picture = Image.fromarray(np.full((8, 8), step, np.uint8))
     picture.save(workdir / 'samples' / f'step_{step:07d}.png')
-  text = report.report(str(workdir)).read_text()
+  text = report.report(str(workdir)).read_text(encoding='utf-8')
   found = re.search(
     r'class="samples">.*?json">(.*?)</script>', text, flags=re.S
   )

@@ -25,9 +25,11 @@ signals._DEAF_SECONDS = 0.2
 signals.interrupt()
 with signals.listen('soon') if sys.argv[1:] else contextlib.nullcontext():
   lock = ctypes.create_string_buffer(64)
+  wait = ctypes.CDLL(None).pthread_mutex_lock
+  wait(lock)  # for nobody: from here on it waits for itself
   print('hangs', flush=True)
   while True:
-    ctypes.CDLL(None).pthread_mutex_lock(lock)
+    wait(lock)
 """
 
 
