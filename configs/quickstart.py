@@ -14,7 +14,7 @@ time, for simulating the heads and compiling.
 
 Expect, on the held-out simulated patients, inside the head: about 22 dB from
 T1w to T2w and 21 dB back, where the untranslated input has 9.8 dB and the best
-map of grey levels 15.3 and 19.6; dark ventricles become bright and bright ones
+map of grey levels 15.2 and 19.6; dark ventricles become bright and bright ones
 dark.
 """
 

@@ -27,11 +27,9 @@ extensions = [
 exclude_patterns = ['_build', '**.ipynb_checkpoints']
 nitpicky = False  # types of other packages are not looked up: no network
 default_role = 'literal'  # what docstrings have between backticks
-suppress_warnings: list[str] = []
 
 # Headings are linked to as on GitHub: page.md#a-heading.
 myst_heading_anchors = 3
-myst_enable_extensions: list[str] = []
 
 # The notebook is run whenever the site is made; what fails, fails it.
 nb_execution_mode = 'force'
@@ -45,9 +43,21 @@ autodoc_typehints = 'signature'
 autodoc_default_options = {'members': True}
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # told once, with the class
 
 html_theme = 'furo'
 html_title = f'{project} {version}'
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {'navigation_with_keys': True}
+
+
+def setup(app):
+  app.connect('autodoc-skip-member', _skip)
+
+
+def _skip(app, what, name, member, skip, options):
+  """Fields of tuples, which their class describes."""
+  del app, what, name, options
+  text = getattr(member, '__doc__', None) or ''
+  return True if text.startswith('Alias for field number') else skip

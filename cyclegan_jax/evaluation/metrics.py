@@ -110,12 +110,13 @@ def edge_agreement(
   """Whether edges coincide, whichever side of them is brighter: -1 to 1.
 
   Needs no truth: an input against its translation. Normalized gradient fields,
-  Haber and Modersitzki 2006: n = g / sqrt(|g|^2 + e^2), g the gradient and e
+  Haber and Modersitzki 2006: `n = g / sqrt(|g|^2 + e^2)`, g the gradient and e
   its mean magnitude in the mask, so that n ignores the scale of intensities
-  and damps noise. Of the squared cosine that is their measure, <n1, n2>^2, the
-  part to be expected of unrelated directions, |n1|^2 |n2|^2 / 2, is taken away:
+  and damps noise. Of the squared cosine that is their measure, `<n1, n2>^2`,
+  the part to be expected of unrelated directions, `|n1|^2 |n2|^2 / 2`, is taken
+  away:
 
-    sum(2 <n1, n2>^2 - |n1|^2 |n2|^2) / sqrt(sum |n1|^4 sum |n2|^4)
+    `sum(2 <n1, n2>^2 - |n1|^2 |n2|^2) / sqrt(sum |n1|^4 sum |n2|^4)`
 
   the correlation of the two fields with every angle doubled. 1 for a picture
   against itself, scaled or inverted; about 0 for unrelated pictures, with a
@@ -144,7 +145,8 @@ def histogram_distance(
   """1-Wasserstein distance of a sample to a distribution, in its units.
 
   How far intensities have to move, on average, for `values` to be distributed
-  as the reference: the integral over p of |quantile(values, p) - reference(p)|.
+  as the reference: the integral over p of
+  `|quantile(values, p) - reference(p)|`.
 
   Args:
     values: [...], not empty (else ValueError).
