@@ -1,0 +1,241 @@
+"""The documentation is true: its commands parse, and, marked docs, run."""
+
+import ast
+import copy
+import re
+import shutil
+import subprocess
+import sys
+
+from absl import flags
+import docs_commands
+from ml_collections import config_flags
+import nibabel as nib
+import numpy as np
+import pytest
+
+from configs import t1t2_best
+from cyclegan_jax import checks
+from cyclegan_jax import command_line
+from cyclegan_jax.mri import scans as scans_lib
+from cyclegan_jax.mri import volume as volume_lib
+from cyclegan_jax.mri.formats import dispatch
+from cyclegan_jax.runtime import kept
+import launch
+
+# How config_flags loads a recipe.
+pytestmark = pytest.mark.filterwarnings(
+  'ignore:the load_module:DeprecationWarning'
+)
+_COMMANDS, _OTHERS = docs_commands.find()
+# Each once, whatever pages it is on.
+_DISTINCT = {command.words: command for command in _COMMANDS}
+_CODE = list(docs_commands.find_code())
+
+
+@pytest.fixture(scope='session')
+def scans(tmp_path_factory):
+  """What the placeholders for scans stand for: small smooth heads."""
+  root = tmp_path_factory.mktemp('docs_scans')
+  for number, person in enumerate(('anna', 'bert', 'carl')):
+    grid = np.meshgrid(*[np.linspace(-1.2, 1.2, n) for n in (18, 20, 6)])
+    inside = sum(axis**2 for axis in grid) < 1
+    rng = np.random.default_rng(number)
+    head = (inside * rng.uniform(500, 900, inside.shape)).astype(np.float32)
+    test = 'test_' if person == 'carl' else ''
+    for domain, voxels in (('a', head), ('b', inside * (1400 - head))):
+      name = f'T{"ab".index(domain) + 1}'
+      for place in (
+        root / f'{test}{domain}' / f'{person}.nii.gz',
+        root / 'people' / person / f'{name}.nii.gz',
+        root / 'bids' / f'sub-{person}' / 'anat' / f'x_{name}w.nii.gz',
+      ):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(voxels, np.diag([10, 10, 10, 1])), place)
+  (scan,) = scans_lib.find_scans(root / 'a' / 'anna.nii.gz')
+  anna = dispatch.read_scan(scan)
+  dispatch.write_scan(
+    root / 'dicom' / 'anna',
+    anna.voxels,
+    anna,
+    volume_lib.Provenance('T1w', 'T1w', {}),
+  )
+  return root
+
+
+@pytest.fixture
+def parse(monkeypatch):
+  """A command line to its flags, by themselves: (mode, values by name)."""
+
+  def parse(words):
+    argv = ['launch.py', *words]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+      'config', None, '', lock_config=True, flag_values=values, sys_argv=argv
+    )
+    names = {flag for mode in launch.MODES.values() for flag in mode.flags}
+    for name in {'mode', *names} - {'config'}:
+      values[name] = copy.deepcopy(flags.FLAGS[name])
+    with monkeypatch.context() as patch:
+      patch.setattr(command_line.flags, 'FLAGS', values)
+      command_line.parse(argv, launch.MODES)
+    mode = launch.MODES[values['mode'].value]
+    return mode, {name: values[name].value for name in mode.flags}
+
+  return parse
+
+
+def test_there_are_commands():
+  assert len(_DISTINCT) > 30
+  assert {'README.md', 'ct.md', 'scaling.md'} <= {c.page for c in _COMMANDS}
+
+
+@pytest.mark.parametrize('line', _OTHERS)
+def test_what_is_not_run_is_known(line):
+  _, _, text = line.partition(': ')
+  assert text.startswith(tuple(docs_commands.OTHERS)), (
+    f'{line}: neither a command for launch.py nor in docs_commands.OTHERS; '
+    'a fence of something else needs a tag, such as text'
+  )
+
+
+@pytest.mark.parametrize(
+  'command', _DISTINCT.values(), ids=lambda c: f'{c.page}: {c.text}'[:100]
+)
+def test_commands_are_accepted(command, parse, scans, tmp_path, capsys):
+  """Flags and fields exist, and what a mode checks at once is met."""
+  run = tmp_path / 'run'
+  (run / kept.KINDS['newest'] / '4').mkdir(parents=True)
+  (run / kept.KINDS['best'] / '4').mkdir(parents=True)
+  new = tmp_path / 'new'
+  new.mkdir()
+  words = docs_commands.fill(command.words, scans=scans, run=run, new=new)
+  try:
+    mode, given = parse(words)
+  except SystemExit:
+    pytest.fail(capsys.readouterr().err)
+  given['workdir'] = given['workdir'] or str(new / 'run')
+  mode.check(given)
+
+
+def test_a_field_that_is_none_would_be_found(parse, capsys):
+  with pytest.raises(SystemExit):
+    parse(['--config=configs/smoke.py', '--config.data.spacin=2.0'])
+  assert 'there is no such field' in capsys.readouterr().err
+
+
+def test_a_placeholder_in_no_table_would_be_found(tmp_path):
+  with pytest.raises(KeyError, match='NOBODY_DIR'):
+    docs_commands.fill(
+      ('--source=NOBODY_DIR',), scans=tmp_path, run=tmp_path, new=tmp_path
+    )
+
+
+@pytest.mark.parametrize('page,code', _CODE)
+def test_code_names_what_there_is(page, code):
+  """Imports and what is called of them; the notebook is run with the site."""
+  imported = {}
+  for node in ast.walk(ast.parse(code)):
+    if isinstance(node, ast.ImportFrom):
+      for alias in node.names:
+        whole = f'{node.module}.{alias.name}'
+        imported[alias.name] = __import__(whole, fromlist=['_'])
+  for node in ast.walk(ast.parse(code)):
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+      module = imported.get(node.value.id)
+      assert module is None or hasattr(module, node.attr), (page, node.attr)
+
+
+def test_fields_that_pages_name_are_fields():
+  """In backticks, as `data.spacing` or with the flag before it."""
+  sections = r'data|generator|discriminator|loss|optimizer|phantom'
+  known = {'network', 'unet', 'resnet'}
+  for recipe in ('default', 'quickstart'):
+    module = __import__(f'configs.{recipe}', fromlist=['_'])
+    known |= set(checks.flatten(module.get_config().to_dict()))
+  for page in docs_commands.PAGES:
+    for name in re.findall(
+      rf'`(?:--config\.)?((?:{sections})\.\w+)[`=]', page.read_text()
+    ):
+      assert name in known, f'{page.name}: {name}'
+
+
+# ---- what follows runs them; `-m docs` chooses it ---------------------------
+
+
+def _shrink(config):
+  """Overrides with which a training takes seconds."""
+  tiny = {
+    'image_size': 32,
+    'data.spacing': 10.0,
+    'max_steps': 2,
+    'num_epochs': 2,
+    'decay_epochs': 1,
+    'generator.features': 2,
+    'discriminator.features': 2,
+    'discriminator.layers': 1,
+    'phantom.people': 2,
+    'phantom.test_people': 1,
+    'phantom.slices': 2,
+    'evaluate_every_steps': 2,
+  }
+  if config.generator.network == 'resnet':
+    tiny['generator.blocks'] = 1
+  return [f'--config.{name}={value}' for name, value in tiny.items()]
+
+
+@pytest.fixture(scope='session')
+def start(environment, tmp_path_factory):
+  """Runs a program in the checkout; the same cache for all."""
+  cache = str(tmp_path_factory.mktemp('docs_cache'))
+
+  def start(*words, cwd=docs_commands.ROOT):
+    result = subprocess.run(
+      [sys.executable, *words],
+      cwd=cwd,
+      env=environment(XDG_CACHE_HOME=cache, PYTHONPATH=str(docs_commands.ROOT)),
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    assert result.returncode == 0, f'{words}\n{result.stdout}{result.stderr}'
+    return result.stdout
+
+  return start
+
+
+@pytest.fixture(scope='session')
+def trained_here(start, scans, tmp_path_factory):
+  """A run on the small heads, of two steps."""
+  run = tmp_path_factory.mktemp('docs_run') / 'run'
+  start(
+    *('launch.py', '--config=configs/t1t2_best.py', f'--workdir={run}'),
+    *(f'--config.data.train_{d}={scans / d}' for d in 'ab'),
+    *_shrink(t1t2_best.get_config()),
+  )
+  return run
+
+
+@pytest.mark.docs
+@pytest.mark.parametrize(
+  'command',
+  [c for c in _DISTINCT.values() if 'distributed=local' not in c.text],
+  ids=lambda c: f'{c.page}: {c.text}'[:100],
+)
+def test_commands_run(command, parse, start, scans, trained_here, tmp_path):
+  """All but those of several processes, which launch_several_test starts."""
+  run = tmp_path / 'kept'
+  shutil.copytree(trained_here, run)
+  new = tmp_path / 'new'
+  (new / 'out').mkdir(parents=True)
+  words = docs_commands.fill(command.words, scans=scans, run=run, new=new)
+  for word in words:
+    if word.startswith('--workdir='):
+      for other in word.split(',')[1:]:
+        shutil.copytree(run, other)
+  _, given = parse(words)
+  if 'config' in given:
+    words += _shrink(given['config'])
+    if not given['workdir']:
+      words.append(f'--workdir={new / "run"}')
+  assert start('launch.py', *words).strip()
