@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import os
 import re
 import shutil
 import subprocess
@@ -187,13 +188,20 @@ def _shrink(config):
 @pytest.fixture(scope='session')
 def start(environment, tmp_path_factory):
   """Runs a program in the checkout; the same cache for all."""
-  cache = str(tmp_path_factory.mktemp('docs_cache'))
+  root = tmp_path_factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    root = root.parent  # what one worker has compiled the other need not
+  cache = str(root / 'docs_cache')
 
   def start(*words, cwd=docs_commands.ROOT):
     result = subprocess.run(
       [sys.executable, *words],
       cwd=cwd,
-      env=environment(XDG_CACHE_HOME=cache, PYTHONPATH=str(docs_commands.ROOT)),
+      env=environment(
+        XDG_CACHE_HOME=cache,
+        JAX_COMPILATION_CACHE_DIR=f'{cache}/compiled',
+        PYTHONPATH=str(docs_commands.ROOT),
+      ),
       capture_output=True,
       text=True,
       check=False,
@@ -239,3 +247,15 @@ def test_commands_run(command, parse, start, scans, trained_here, tmp_path):
     if not given['workdir']:
       words.append(f'--workdir={new / "run"}')
   assert start('launch.py', *words).strip()
+
+
+@pytest.mark.docs
+@pytest.mark.parametrize('page,code', _CODE)
+def test_code_runs(page, code, start, scans, trained_here, tmp_path):
+  for there, here in (
+    ('runs/python', tmp_path / 'new'),
+    ('runs/mine', trained_here),
+    ('anna_T1.nii.gz', scans / 'a' / 'anna.nii.gz'),
+  ):
+    code = code.replace(f"'{there}'", repr(str(here)))
+  start('-c', code, cwd=tmp_path)
