@@ -48,16 +48,23 @@ SOURCES = {
     'a/anna.nii.gz',
   ),
 }
-# Runs that pages go on from, and models: each of them is a run here.
+# Runs that pages go on from: each of them is the same run here.
 RUNS = (
-  *('W', 'mine.zip', 'runs/mine', 'runs/bids', 'runs/flair', 'runs/ct'),
+  *('W', 'runs/mine', 'runs/bids', 'runs/flair', 'runs/ct'),
   *('runs/flair_identity', 'runs/other', 'runs/two', 'runs/quickstart'),
   *('runs/resnet',),
 )
-TARGETS = (
-  *('anna_T2.nii.gz', 'anna_FLAIR.nii.gz', 'anna_CT.nii.gz', 'out/anna'),
-  *('out/anna_T2.nii.gz', 'out/all', 'mine.zip', 'compare.html'),
-)
+PACKED = 'mine.zip'
+TARGETS = {
+  **dict.fromkeys(
+    ('anna_T2.nii.gz', 'anna_FLAIR.nii.gz', 'anna_CT.nii.gz'), 'made.nii.gz'
+  ),
+  'out/anna_T2.nii.gz': 'made.nii.gz',
+  'out/anna': 'out/anna',
+  'out/all': 'out/all',
+  PACKED: PACKED,
+  'compare.html': 'compare.html',
+}
 _PLACES = (
   *('source', 'source_a', 'source_b'),
   *(f'config.data.{r}_{d}' for r in ('train', 'test') for d in 'ab'),
@@ -117,6 +124,7 @@ def fill(
   *,
   scans: pathlib.Path,
   run: pathlib.Path,
+  packed: pathlib.Path,
   new: pathlib.Path,
 ) -> list[str]:
   """The words with placeholders replaced.
@@ -125,6 +133,7 @@ def fill(
     words: of a command.
     scans: folder of what `SOURCES` names.
     run: a workdir with a checkpoint.
+    packed: what `PACKED` is when it is there already.
     new: an empty folder, for what is written.
 
   Raises:
@@ -134,24 +143,27 @@ def fill(
     word.startswith('--mode=') and word not in ('--mode=train', '--mode=check')
     for word in words
   )
-  return [_fill(word, trains, scans, run, new) for word in words]
+  kept = {name: run for name in RUNS} | {PACKED: packed}
+  return [_fill(word, trains, scans, kept, new) for word in words]
 
 
-def _fill(word, trains, scans, run, new):
+def _fill(word, trains, scans, kept, new):
   flag, equals, value = word.partition('=')
   name = flag.lstrip('-')
   if name == 'workdir':
-    each = value.split(',')
-    if not set(each) <= set(RUNS):
+    first, *others = value.split(',')
+    if not {first, *others} <= kept.keys():
       raise KeyError(value)
+    # Of other names: a page that compares runs tells them apart by name.
+    copies = [new / f'copy{number}' for number in range(len(others))]
+    places = [kept[first], *copies]
     if trains:
-      return f'--workdir={new / "run"}'
-    others = [str(new / f'copy{i}') for i in range(1, len(each))]
-    return f'--workdir={",".join([str(run), *others])}'
+      places = [new / 'run']
+    return f'--workdir={",".join(map(str, places))}'
   if name == 'config.start_from':
-    return f'{flag}={run if value in RUNS else {}[value]}'
+    return f'{flag}={kept[value]}'
   if name == 'target':
-    return f'{flag}={new / value if value in TARGETS else {}[value]}'
+    return f'{flag}={new / TARGETS[value]}'
   if name in _PLACES:
     return f'{flag}={scans / SOURCES[value]}'
   assert equals or name in ('preview', 'overwrite', 'deidentify'), word

@@ -3,6 +3,7 @@
 import ast
 import copy
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -110,7 +111,9 @@ def test_commands_are_accepted(command, parse, scans, tmp_path, capsys):
   (run / kept.KINDS['best'] / '4').mkdir(parents=True)
   new = tmp_path / 'new'
   new.mkdir()
-  words = docs_commands.fill(command.words, scans=scans, run=run, new=new)
+  words = docs_commands.fill(
+    command.words, scans=scans, run=run, packed=run, new=new
+  )
   try:
     mode, given = parse(words)
   except SystemExit:
@@ -125,11 +128,9 @@ def test_a_field_that_is_none_would_be_found(parse, capsys):
   assert 'there is no such field' in capsys.readouterr().err
 
 
-def test_a_placeholder_in_no_table_would_be_found(tmp_path):
+def test_a_placeholder_in_no_table_would_be_found():
   with pytest.raises(KeyError, match='NOBODY_DIR'):
-    docs_commands.fill(
-      ('--source=NOBODY_DIR',), scans=tmp_path, run=tmp_path, new=tmp_path
-    )
+    _fill_for_key(('--source=NOBODY_DIR',))
 
 
 @pytest.mark.parametrize('page,code', _CODE)
@@ -214,29 +215,59 @@ def start(environment, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def trained_here(start, scans, tmp_path_factory):
-  """A run on the small heads, of two steps."""
+  """A run on the small heads, of two steps; beside it, packed."""
   run = tmp_path_factory.mktemp('docs_run') / 'run'
   start(
     *('launch.py', '--config=configs/t1t2_best.py', f'--workdir={run}'),
     *(f'--config.data.train_{d}={scans / d}' for d in 'ab'),
     *_shrink(t1t2_best.get_config()),
   )
+  packed = run.with_name(docs_commands.PACKED)
+  start('launch.py', '--mode=pack', f'--workdir={run}', f'--target={packed}')
   return run
+
+
+def _fill_for_key(words):
+  return docs_commands.fill(
+    words,
+    scans=pathlib.Path('scans'),
+    run=pathlib.Path('run'),
+    packed=pathlib.Path('packed'),
+    new=pathlib.Path('new'),
+  )
+
+
+def _find_unlike():
+  """Commands, once each whatever pages call their folders."""
+  unlike = {}
+  for command in _COMMANDS:
+    try:
+      key = tuple(sorted(_fill_for_key(command.words)))
+    except KeyError:  # told by a test of its own
+      continue
+    unlike.setdefault(key, command)
+  return list(unlike.values())
 
 
 @pytest.mark.docs
 @pytest.mark.parametrize(
   'command',
-  [c for c in _DISTINCT.values() if 'distributed=local' not in c.text],
+  [c for c in _find_unlike() if 'distributed=local' not in c.text],
   ids=lambda c: f'{c.page}: {c.text}'[:100],
 )
 def test_commands_run(command, parse, start, scans, trained_here, tmp_path):
   """All but those of several processes, which launch_several_test starts."""
-  run = tmp_path / 'kept'
+  run = tmp_path / 'run'
   shutil.copytree(trained_here, run)
   new = tmp_path / 'new'
   (new / 'out').mkdir(parents=True)
-  words = docs_commands.fill(command.words, scans=scans, run=run, new=new)
+  words = docs_commands.fill(
+    command.words,
+    scans=scans,
+    run=run,
+    packed=trained_here.with_name(docs_commands.PACKED),
+    new=new,
+  )
   for word in words:
     if word.startswith('--workdir='):
       for other in word.split(',')[1:]:
