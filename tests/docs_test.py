@@ -168,6 +168,7 @@ def test_fields_that_pages_name_are_fields():
 def _shrink(config):
   """Overrides with which a training takes seconds."""
   tiny = {
+    'batch_size': 1,  # another size is another program to compile
     'image_size': 32,
     'data.spacing': 10.0,
     'max_steps': 2,
