@@ -76,6 +76,7 @@ def parse(argv: list[str], modes: Mapping[str, Mode]) -> list[str]:
     _check_mode(values, modes)
     if values['config'].value is not None:
       values['config'].value.to_dict()  # an absent file is noticed only here
+      _split_lists(values['config'].value)
   except OSError as error:
     recipe = _find_recipe(argv)
     reason = str(error).splitlines()[-1].strip()
@@ -127,6 +128,20 @@ def explain_disk(error: Exception) -> str:
     return ''
   place = f'{error.filename}: ' if error.filename else ''
   return f'{place}{error.strerror}; the same command goes on from what is done'
+
+
+def _split_lists(section):
+  """Makes 'T1w,FLAIR' two names where a config has several."""
+  for name, value in section.items():
+    if hasattr(value, 'items'):
+      _split_lists(value)
+    elif (
+      isinstance(value, tuple)
+      and len(value) == 1
+      and isinstance(value[0], str)
+      and ',' in value[0]
+    ):
+      section[name] = tuple(map(str.strip, value[0].split(',')))
 
 
 def _check_mode(values, modes):

@@ -44,6 +44,7 @@ def survey(
   Raises:
     UserError: if training would refuse, with its first reason.
   """
+  build.keep_compiled(config)
   places = build.find_sources(config)
   cache = build.slice_cache(config)
   found = []
