@@ -101,8 +101,8 @@ def choose(examples: Sequence[Example]) -> list[tuple[str, Example]]:
 
 def label(rank: str, example: Example) -> str:
   """What a picture says beside an example, in lines."""
-  lines = [rank] if rank else []
-  lines += [example.case, f'slice {example.row}']
+  lines = [f'{rank}: {example.score:.1f} dB'] if rank else []
+  lines += [example.case, f'slice {example.row}:']
   return '\n'.join([*lines, f'{example.psnr:.1f} dB / {example.ssim:.2f}'])
 
 

@@ -64,11 +64,11 @@ def draw_run(run: run_files.RunFiles) -> Iterator[Chart]:
     yield from _draw(f'Held-out {title}', curves, mark=run.best)
   curves = _take(run.evaluations, 'distance_{}', directions)
   yield from _draw(
-    'Distance from how the contrast looks, without pairs (less is better)',
+    'Distance from the other contrast, without pairs (lower is better)',
     curves,
     mark=run.best,
   )
-  judges = {'b': f'judges {b}', 'a': f'judges {a}'}
+  judges = {'b': f'that of {b}', 'a': f'that of {a}'}
   curves = _take(run.steps, 'discriminator_{}', judges)
   yield from _draw(
     'Discriminators: loss', curves, level=(run.equilibrium, 'equilibrium')
@@ -84,7 +84,7 @@ def draw_together(runs: Sequence[run_files.RunFiles]) -> Iterator[Chart]:
   for metric, title in (
     ('psnr', 'Held-out PSNR, dB'),
     ('ssim', 'Held-out SSIM'),
-    ('distance', 'Distance without pairs (less is better)'),
+    ('distance', 'Distance without pairs (lower is better)'),
   ):
     curves = []
     for run, dash in zip(runs, itertools.cycle(_DASHES), strict=False):

@@ -98,6 +98,7 @@ def _list_directions(run):
     yield {
       'title': ' to '.join(run.names(direction)),
       'metrics': list(names),
+      'better': verdict.find_better(own) if report['paired'] else (),
       'methods': list(verdict.list_methods(own)),
       'patients': patients,
       'few': tables.too_few(patients),

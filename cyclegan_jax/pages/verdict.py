@@ -41,7 +41,9 @@ def describe_training(run: run_files.RunFiles) -> Iterator[str]:
       f'({_count(domains[domain]["slices"], "slice")}) of {name}'
       for domain, name in zip('ab', run.domains, strict=True)
     ]
-    yield f'Trained on {counts[0]} and {counts[1]}, unpaired.'
+    shared = facts.get('shared')
+    who = {None: '', 0: ', other people'}.get(shared, f', {shared} in both')
+    yield f'Trained on {counts[0]} and {counts[1]}{who}; unpaired.'
     held_out = facts.get('held_out')
     if held_out:
       yield (
@@ -49,7 +51,10 @@ def describe_training(run: run_files.RunFiles) -> Iterator[str]:
         f'({_count(held_out["slices"], "pair")} of slices).'
       )
   if facts.get('started'):
-    yield f'Started {facts["started"][:10]}, on {facts.get("devices", "?")}.'
+    began = f'Started {facts["started"]}'
+    if facts.get('finished'):
+      began += f', finished {facts["finished"]}'
+    yield f'{began}, on {facts.get("devices", "?")}.'
   total = facts.get('num_steps')
   if total:
     text = f'{run.step:,} of {total:,} steps done'
@@ -122,9 +127,27 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
     + '; '.join(parts)
     + '.'
   )
+  lower = {
+    label
+    for label, metric in (('MAE', 'mae'), ('NMI', 'nmi'))
+    if any(found == metric for _, found in find_better(own))
+  }
+  if lower:
+    text += f' In {_join(sorted(lower))} a reference is better: see the table.'
   if unbeaten:
     text += f' It shows little that {" and ".join(unbeaten)} does not.'
   return Statement('bad' if unbeaten else 'good', text)
+
+
+def find_better(own: dict) -> set[tuple[str, str]]:
+  """(method, metric) of the references that score better than a translation."""
+  found = set()
+  for method, reference in own['references'].items():
+    for metric in scores_lib.PAIRED:
+      ours, theirs = _mean(own[metric]), _mean(reference[metric])
+      if (ours > theirs) if metric == 'mae' else (ours < theirs):
+        found.add((method, metric))
+  return found
 
 
 def list_warnings(run: run_files.RunFiles) -> list[str]:
@@ -154,16 +177,21 @@ def list_methods(own: dict) -> Iterator[tuple[str, str, dict]]:
 
 
 def _compare(report, run):
-  means = {d: _mean(report[d]['psnr']) for d in ('ab', 'ba')}
-  better, other = sorted(means, key=lambda d: -means[d])
-  margin = means[better] - means[other]
-  first, second = (' to '.join(run.names(d)) for d in (better, other))
-  if not math.isfinite(margin) or margin < 0.05:
-    return Statement('plain', 'Both directions score alike.')
-  return Statement(
-    'plain',
-    f'The better direction is {first}, by {margin:.1f} dB over {second}.',
+  means = {
+    metric: {d: _mean(report[d][metric]) for d in ('ab', 'ba')}
+    for metric in ('psnr', 'ssim')
+  }
+  better, other = sorted(means['psnr'], key=lambda d: -means['psnr'][d])
+  decibels, similarity = (
+    own[better] - own[other] for own in (means['psnr'], means['ssim'])
   )
+  first, second = (' to '.join(run.names(d)) for d in (better, other))
+  if not math.isfinite(decibels) or decibels < 0.05:
+    return Statement('plain', 'Both directions have the same PSNR.')
+  text = f'The better direction is {first}, by {decibels:.1f} dB over {second}'
+  if similarity < 0:
+    text += f'; by SSIM it is {second}, by {-similarity:.3f}'
+  return Statement('plain', f'{text}. Their truths differ in contrast.')
 
 
 def _mean(summary):

@@ -115,6 +115,7 @@ def describe_run(data, state, *, devices: str, **plan: int) -> dict:
       }
       for domain, slices in data.train.items()
     },
+    'shared': len(data.train['a'].patients & data.train['b'].patients),
     'held_out': held_out,
     'parameters': {
       'generator': count_parameters(state.gen_ab),

@@ -45,7 +45,8 @@ def test_the_best_the_median_and_the_worst_are_chosen():
   carl = next(each for each in found if each.case == 'carl')
   assert carl.score == pytest.approx(20, abs=0.5)
   told = f'{carl.psnr:.1f} dB / {carl.ssim:.2f}'
-  assert examples.label('worst', carl) == f'worst\ncarl\nslice 4\n{told}'
+  label = examples.label('worst', carl)
+  assert label == f'worst: {carl.score:.1f} dB\ncarl\nslice 4:\n{told}'
 
 
 def test_of_two_patients_slices_are_spread_and_nobody_is_the_best():

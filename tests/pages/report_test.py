@@ -129,6 +129,15 @@ def test_no_run_at_all_is_a_mistake(tmp_path):
     report.report(',', target=str(tmp_path / 'x.html'))
 
 
+def test_where_a_reference_is_better_is_marked():
+  own = make_direction('ab', 21.7, 0.88, **REFERENCES)
+  own['references']['oracle']['mae'] = summary(0.2)  # lower is better
+  own['references']['untranslated']['nmi'] = summary(0.2)
+  assert verdict.find_better(own) == {('oracle', 'mae')}
+  told = verdict.judge_direction(own, ('T1w', 'T2w'))
+  assert told.text.endswith('In MAE a reference is better: see the table.')
+
+
 def test_the_better_direction_is_named(workdir):
   write_scores(
     workdir,
@@ -137,8 +146,9 @@ def test_the_better_direction_is_named(workdir):
   )
   told = [each.text for each in verdict.judge(run_files.read(workdir))]
   assert (
-    'The better direction is T1w to T2w, by 1.2 dB over T2w to T1w.' in told
-  )
+    'The better direction is T1w to T2w, by 1.2 dB over T2w to T1w; by SSIM it '
+    'is T2w to T1w, by 0.020. Their truths differ in contrast.'
+  ) in told
   assert not any('too few' in text for text in told)
 
 

@@ -60,6 +60,8 @@ async function openViewer(root) {
     crosshairWidth: 0.4,
     isRadiologicalConvention: true,
     isOrientationTextVisible: true,
+    fontColor: [1, 1, 1, 1],
+    fontMinPx: 16,
     sagittalNoseLeft: true,
     multiplanarShowRender: 0,
     show3Dcrosshair: false,
@@ -80,7 +82,7 @@ async function openViewer(root) {
     const low = Math.min(field('low').value, field('high').value - 1);
     for (const volume of viewer.volumes) {
       const apart = volume.name.startsWith('difference');
-      volume.cal_min = apart ? 12 : low;
+      volume.cal_min = apart ? 0 : low;
       volume.cal_max = apart ? 128 : Number(field('high').value);
     }
     viewer.updateGLVolume();
@@ -99,7 +101,11 @@ async function openViewer(root) {
 
   function blend() {
     if (viewer.volumes.length > 1) {
-      viewer.setOpacity(1, field('opacity').value / 100);
+      const share = field('opacity').value / 100;
+      // A difference is told by its colour: nothing is to shine through.
+      const apart = viewer.volumes[1].name.startsWith('difference');
+      viewer.setOpacity(0, apart ? 1 - share : 1);
+      viewer.setOpacity(1, share);
     }
   }
 
@@ -144,8 +150,11 @@ async function openViewer(root) {
     viewer.addVolume(overlay);
     shown = [
       name(from),
-      { synthetic: `${name(to)} synthetic`, truth: `${name(to)} truth` }[kind] ??
-        'difference',
+      {
+        synthetic: `${name(to)} synthetic`,
+        truth: `${name(to)} truth`,
+        difference: 'difference (bright: half the range or more)',
+      }[kind],
     ];
     viewer.setSliceType(
       view.neighbours ? viewer.sliceTypeMultiplanar : viewer.sliceTypeAxial,
@@ -153,9 +162,11 @@ async function openViewer(root) {
     viewer.opts.isOrientationTextVisible = view.neighbours;
     window_();
     blend();
-    say('Click into a plane to move the crosshair.');
+    say('Click into a plane to move the crosshair; turn the wheel for the next slice.');
+    const notice =
+      kind === 'truth' ? 'not for diagnosis' : root.dataset.notice;
     root.querySelector('.stamp').textContent =
-      `${shown[1]} over ${shown[0]} · ${root.dataset.notice}`;
+      `${shown[1]} over ${shown[0]} · ${notice}`;
     root.dataset.shown = `${view.name} ${direction} ${kind}`;
   }
 
@@ -174,3 +185,10 @@ for (const root of document.querySelectorAll('.viewer')) {
     console.error(error);
   });
 }
+
+// Charts that were drawn before the page had its width get it now.
+window.addEventListener('load', () => {
+  for (const chart of document.querySelectorAll('.js-plotly-plot')) {
+    Plotly.Plots.resize(chart);
+  }
+});
