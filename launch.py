@@ -188,6 +188,8 @@ def main(argv):
     command_line.refuse(error)
   except (*errors.ENDINGS, FloatingPointError) as error:
     command_line.end(error, status=1)
+  except BrokenPipeError:  # whoever read what is told has left, as head does
+    command_line.leave()
   except KeyboardInterrupt:
     line = 'interrupted; the same command goes on from what is done'
     command_line.end(line, status=1, at_once=True)

@@ -77,6 +77,8 @@ def parse(argv: list[str], modes: Mapping[str, Mode]) -> list[str]:
     if values['config'].value is not None:
       values['config'].value.to_dict()  # an absent file is noticed only here
       _split_lists(values['config'].value)
+  except BrokenPipeError:  # of --help into head
+    leave()
   except OSError as error:
     recipe = _find_recipe(argv)
     reason = str(error).splitlines()[-1].strip()
@@ -120,6 +122,13 @@ def end(error: object, *, status: int, at_once: bool = False) -> NoReturn:
     sys.stderr.flush()
     os._exit(status)
   sys.exit(status)
+
+
+def leave() -> NoReturn:
+  """Exits where nobody reads what is told: silently, as others do."""
+  # What is still to be written at the exit would be told as an error.
+  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  sys.exit(1)
 
 
 def explain_disk(error: Exception) -> str:

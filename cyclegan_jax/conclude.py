@@ -15,6 +15,8 @@ from cyclegan_jax.evaluation import tables
 from cyclegan_jax.evaluation import views as views_lib
 from cyclegan_jax.pages import card
 from cyclegan_jax.pages import report as report_page
+from cyclegan_jax.pages import run_files
+from cyclegan_jax.pages import verdict
 from cyclegan_jax.reporting import pictures
 
 
@@ -137,6 +139,8 @@ def write_scores(
 
 
 def write_pages(workdir: pathlib.Path) -> pathlib.Path:
-  """Writes the card and the report of a run; returns where the report is."""
+  """Says the verdict on a run; writes its card and its report, at a path."""
+  for statement in verdict.judge(run_files.read(workdir)):
+    console.say(statement.text)
   card.write(workdir)
   return report_page.write([workdir], workdir / 'report.html')

@@ -76,8 +76,8 @@ def evaluate(
   known = patients.find_known((*found_a, *found_b), *meta.trained_on())
   if known:
     found.note(
-      f'{len(known)} of these patients were trained on ({known[0]}): scores '
-      'say nothing of patients the networks do not know'
+      f'{len(known)} of these patients were trained on (such as {known[0]}): '
+      'scores say nothing of patients the networks do not know'
     )
   load = functools.partial(
     _load,

@@ -23,6 +23,7 @@ from cyclegan_jax.runtime import kept
 
 _SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 _STEPS = 3  # timed, after one that is not
+_FINER = 0.7  # scans whose pixels are smaller than that share of ours
 
 
 def survey(
@@ -141,22 +142,30 @@ def _advise(config, found):
     ]
   if not lengths:
     return ['sizes: pictures say no millimetres; they are resized to fit']
-  halvings = build.networks(config)['generator'].halvings
-  sizes = [size for size in _SIZES if size % 2**halvings == 0]
   seen = config.image_size * config.data.spacing
   lines = [
     f'sizes: heads are up to {max(lengths):.0f} mm long, the networks see '
     f'{seen:.0f} mm of {config.data.spacing:g} mm; scans have '
     f'{statistics.median(native):.2g} mm in a slice'
   ]
-  for what, (spacing, size) in inventory_lib.suggest(
+  fits = max(lengths) <= seen
+  finer = statistics.median(native) < _FINER * config.data.spacing
+  if fits and not finer:
+    return [*lines, 'sizes: whole heads fit, nothing has to change']
+  halvings = build.networks(config)['generator'].halvings
+  sizes = [size for size in _SIZES if size % 2**halvings == 0]
+  suggested = inventory_lib.suggest(
     lengths, native, image_size=config.image_size, sizes=sizes
-  ).items():
+  )
+  for what, (spacing, size) in suggested.items():
     lines.append(
       f'to keep {what}: --config.data.spacing={spacing:g} '
       f'--config.image_size={size}'
     )
-  return lines
+  why = (
+    'the networks see less than the scans show' if fits else 'heads are cropped'
+  )
+  return [*lines, f'sizes: {why}; take one of the lines above, or neither']
 
 
 def _measure_step(config, workdir, found, advice) -> Sequence[str]:
@@ -195,6 +204,7 @@ def _try_step(config, steps_per_epoch):
     build.create_state(config, modules, schedule)
   )
   key = devices.create_replicated(lambda: jax.random.key(0))
+  console.say('trying some steps; minutes for a large recipe on a CPU')
   step = compilation.compile_step(config, state, key)
   shape = (config.batch_size, config.image_size, config.image_size, 1)
   images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)

@@ -333,3 +333,16 @@ def test_compiled_programs_are_kept_for_the_next_start(launch, tmp_path):
   programs = {program(name) for name in kept}
   again = {n for n in start('second', here) if program(n) in programs}
   assert again == kept
+
+
+def test_who_reads_no_further_is_told_nothing():
+  """As with `launch.py --help | head`."""
+  process = subprocess.Popen(
+    [sys.executable, 'launch.py', '--help'],
+    cwd=_ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+  process.stdout.close()
+  assert process.stderr.read() == b''
+  assert process.wait() == 1

@@ -40,6 +40,7 @@ def test_what_is_there_is_told(config, tmp_path, capsys):
   assert '1 held-out pairs' in text
   assert re.search(r'time: [\d.e-]+ s a step on 4 x cpu, about', text)
   assert re.search(r'memory: [\d.]+ GiB of a device', text)
+  assert 'sizes: whole heads fit, nothing has to change' in text
   assert lines[-1] == 'training would start'
   page = (tmp_path / 'run' / 'check.html').read_text(encoding='utf-8')
   assert page.count('<figure>') == 4 and '<img src' not in page
@@ -63,7 +64,7 @@ def test_what_would_be_refused_is_named_and_the_rest_told(
   ):
     survey.survey(config, str(tmp_path / 'run'))
   text = capsys.readouterr().out
-  assert '3 volumes of 3 patients' in text
+  assert '3 volumes of 3 patients (by file name), 1 refused' in text
   assert re.search(r'slices       \d+ to use', text)
   assert re.search(r'refused      .*zoe_T1\.nii\.gz', text)
   assert re.search(r'left out     .*loop', text)

@@ -31,6 +31,10 @@ def describe(workdir: pathlib.Path, step: int) -> bytes | None:
   """The card of one checkpoint, or what people made of the run's; or None."""
   path = workdir / NAME
   if _is_edited(path):
+    console.say(
+      f'note: people wrote in {path}, which is packed as it is: see that it is '
+      f'of step {step}'
+    )
     return path.read_bytes()
   known = (workdir / 'config.json').exists()
   return _compose(workdir, step) if known else None

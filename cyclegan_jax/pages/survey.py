@@ -43,7 +43,7 @@ def describe(
       (
         'scans',
         f'{" and ".join(kinds)} of {count:,} patient{"s" * (count != 1)} '
-        '(by file name)',
+        '(by file name)' + (f', {len(refused)} refused' if refused else ''),
       )
     )
   spacings = collections.Counter(

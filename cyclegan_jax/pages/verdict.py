@@ -23,7 +23,7 @@ _NEEDLESS = {
 
 
 class Statement(NamedTuple):
-  """A sentence, and what kind of news it is: 'good', 'bad' or 'plain'."""
+  """A sentence, and what news it is: 'good', 'bad', 'unknown' or 'plain'."""
 
   kind: str
   text: str
@@ -79,8 +79,14 @@ def judge(run: run_files.RunFiles) -> Iterator[Statement]:
       why += 'no patients with both scans were held out.'
     else:
       why += 'the scans that were evaluated are no pairs.'
-    yield Statement('bad', why)
+    yield Statement('unknown', why)
     return
+  if report['checkpoint'] != run.step:
+    yield Statement(
+      'plain',
+      f'These scores are of step {report["checkpoint"]:,}; the run has come to '
+      f'step {run.step:,}.',
+    )
   for direction in ('ab', 'ba'):
     if direction in report:
       yield judge_direction(report[direction], run.names(direction))
@@ -100,7 +106,7 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
     names: of the source and the target.
   """
   source, target = names
-  beaten, mixed, lost, unbeaten = [], [], [], []
+  beaten, lost, unbeaten = [], [], []
   for method, words in _REFERENCES.items():
     reference = own['references'].get(method)
     if not reference:
@@ -111,14 +117,14 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
     ]
     psnr, ssim = (_mean(reference[metric]) for metric in ('psnr', 'ssim'))
     told = f'{words} ({psnr:.1f} dB / {ssim:.2f})'
-    (beaten if all(better) else mixed if any(better) else lost).append(told)
+    if any(better) and not all(better):
+      told += ' in PSNR alone' if better[0] else ' in SSIM alone'
+    (beaten if any(better) else lost).append(told)
     if method in _NEEDLESS and not all(better):
       unbeaten.append(_NEEDLESS[method])
   parts = []
   if beaten:
     parts.append(f'beats {_join(beaten)}')
-  if mixed:
-    parts.append(f'beats in one of PSNR and SSIM only {_join(mixed)}')
   if lost:
     parts.append(f'does not beat {_join(lost)}')
   text = (
@@ -135,7 +141,7 @@ def judge_direction(own: dict, names: tuple[str, str]) -> Statement:
   if lower:
     text += f' In {_join(sorted(lower))} a reference is better: see the table.'
   if unbeaten:
-    text += f' It shows little that {" and ".join(unbeaten)} does not.'
+    text += f' It shows little that {" or ".join(unbeaten)} does not.'
   return Statement('bad' if unbeaten else 'good', text)
 
 
