@@ -337,12 +337,12 @@ def test_compiled_programs_are_kept_for_the_next_start(launch, tmp_path):
 
 def test_who_reads_no_further_is_told_nothing():
   """As with `launch.py --help | head`."""
-  process = subprocess.Popen(
+  with subprocess.Popen(
     [sys.executable, 'launch.py', '--help'],
     cwd=_ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
-  )
-  process.stdout.close()
-  assert process.stderr.read() == b''
-  assert process.wait() == 1
+  ) as process:
+    process.stdout.close()
+    assert process.stderr.read() == b''
+  assert process.returncode == 1
