@@ -264,16 +264,6 @@ def test_a_finished_run_has_nothing_left_to_do(uninterrupted, config, capsys):
   assert facts['started'] <= facts['finished']
 
 
-def test_what_a_stop_at_the_end_left_out_is_made_up_for(uninterrupted, config):
-  workdir, _ = uninterrupted
-  for name in ('report.html', 'held_out.json'):
-    (workdir / name).unlink()
-  train.train(config, workdir)
-  assert (workdir / 'report.html').exists()
-  scores = json.loads((workdir / 'held_out.json').read_text())
-  assert scores['checkpoint'] == _STEPS and scores['paired']
-
-
 def test_a_run_that_was_stopped_before_its_pages_writes_them(
   uninterrupted, config, tmp_path
 ):
@@ -285,8 +275,8 @@ def test_a_run_that_was_stopped_before_its_pages_writes_them(
   finished = read_facts()['finished']
   (workdir / 'report.html').unlink()
   train.train(config, workdir)
-  assert read_facts()['finished'] == finished, 'told once'
-  assert not (workdir / 'report.html').exists()
+  assert read_facts()['finished'] >= finished
+  assert (workdir / 'report.html').exists()
   summary.write(workdir, {}, {'num_steps': 1, 'started': ''}, resumed=True)
   assert 'finished' not in read_facts(), 'it goes on'
   train.train(config, workdir)

@@ -228,7 +228,8 @@ def test_a_run_of_an_older_version_has_a_report(workdir):
   )
   del description['facts']
   (workdir / 'config.json').write_text(json.dumps(description))
-  for path in (*workdir.glob('held_out*'), workdir / 'metrics.jsonl'):
+  scores = (*workdir.glob('held_out*'), *workdir.glob('evaluation*'))
+  for path in (*scores, workdir / 'metrics.jsonl'):
     path.unlink()
   for folder in ('samples', 'views'):
     shutil.rmtree(workdir / folder, ignore_errors=True)

@@ -125,6 +125,9 @@ def test_a_process_that_hangs_in_a_library_ends(listening):
     text=True,
   )
   assert process.stdout.readline() == 'hangs\n'
+  stat = pathlib.Path(f'/proc/{process.pid}/stat')
+  while stat.read_text().rpartition(')')[2].split()[0] != 'S':
+    pass  # it has said that it will wait, and is about to
   process.terminate()
   if listening:
     assert process.stdout.readline().startswith('asked to stop, and still')
