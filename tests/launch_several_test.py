@@ -24,6 +24,8 @@ _FIELDS = {
   'num_epochs': 4000,
   'decay_epochs': 2000,
   'log_every_steps': 1,
+  # Adam makes steps of rounding where gradients are small: let them be short.
+  'optimizer.learning_rate': 1e-5,
   'sample_every_steps': 4000,
   'evaluate_every_steps': 4000,
   'checkpoint_every_steps': 4000,
@@ -116,8 +118,8 @@ def test_one_process_of_four_devices_goes_on_where_two_stopped(
     jax.device_get(list(trees.values())),
     jax.device_get(list(state.trees().values())),
     # Rounding grows with the steps, and how many there are hangs on when the
-    # stop was heard: 1.5e-5 after eleven.
-    atol=1e-4,
+    # stop was heard.
+    atol=5e-5,
   )
   lines, expected = (
     [
