@@ -44,12 +44,7 @@ def open_data(config: ml_collections.ConfigDict) -> sources.Data:
   data = config.data
   return sources.open_data(
     find_sources(config),
-    {
-      name: slice_settings(
-        config, name[-1], zoom=data.zoom if name.startswith('train') else 1.0
-      )
-      for name in sources.NAMES
-    },
+    source_settings(config),
     cache=slice_cache(config),
     min_foreground=data.min_foreground,
     slice_range=data.slice_range,
@@ -63,6 +58,17 @@ def find_sources(config: ml_collections.ConfigDict) -> dict[str, str]:
     name: config.data[name] for name in sources.NAMES if config.data[name]
   }
   return chosen or _make_phantom(config)
+
+
+def source_settings(
+  config: ml_collections.ConfigDict,
+) -> dict[str, framing.SliceSettings]:
+  """How scans become slices, by `sources.NAMES`; larger where cropped."""
+  zooms = {'train': config.data.zoom, 'test': 1.0}
+  return {
+    name: slice_settings(config, name[-1], zoom=zooms[name[:-2]])
+    for name in sources.NAMES
+  }
 
 
 def slice_cache(config: ml_collections.ConfigDict) -> pathlib.Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pathlib
 from typing import Any
 
 from flax import linen as nn
@@ -29,16 +30,23 @@ _DISCRIMINATORS = ('disc_a', 'disc_b')
 _FREE = {'dropout', 'dtype', 'start', 'parent', 'name'}
 
 
-def check(config: ml_collections.ConfigDict, generator: nn.Module):
-  """Checks that a new run can start from what its config names.
+def check(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path, generator: nn.Module
+):
+  """Checks that a new run can start from what its config names, if anything.
+
+  One that goes on has no use for it any more.
 
   Args:
     config: of the new run; the first process alone needs to see the other.
+    workdir: of the new run.
     generator: the new run's.
 
   Raises:
     UserError: if that is damaged, or its generators are other networks.
   """
+  if not config.start_from or kept.list_kind(workdir, 'newest'):
+    return
   source = _open(config)
   theirs = build.networks(stored_config.read(source.meta.config))['generator']
   changes = checks.find_changes(_describe(theirs), _describe(generator))

@@ -28,7 +28,6 @@ from cyclegan_jax.reporting import outlet
 from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import keeper
-from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import processes
 from cyclegan_jax.runtime import workdir_lock
 
@@ -113,7 +112,8 @@ def open_run(
   build.keep_compiled(config)
   modules = build.networks(config)
   processes.first_alone(
-    functools.partial(_check_start, config, workdir, modules), 'start'
+    functools.partial(predecessor.check, config, workdir, modules['generator']),
+    'start',
   )
   data = processes.in_turn(lambda: build.open_data(config), 'data')
   processes.check_same(
@@ -173,12 +173,6 @@ def _hold_workdir(config, workdir, stack):
   if jax.process_count() > 1:  # alone it has been checked
     checks.check_workdir(config, workdir)
   return stack.enter_context(workdir_lock.hold(workdir))
-
-
-def _check_start(config, workdir, modules):
-  """Of what a new run is to start from; one that goes on has no use for it."""
-  if config.start_from and not kept.list_kind(workdir, 'newest'):
-    predecessor.check(config, modules['generator'])
 
 
 def _open_keepers(config, workdir, stack, take_workdir):

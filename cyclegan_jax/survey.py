@@ -16,10 +16,11 @@ from cyclegan_jax import errors
 from cyclegan_jax import predecessor
 from cyclegan_jax import run as run_lib
 from cyclegan_jax.data import inventory as inventory_lib
+from cyclegan_jax.data import sources
 from cyclegan_jax.mri import patients
+from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.pages import survey as survey_page
 from cyclegan_jax.runtime import devices
-from cyclegan_jax.runtime import kept
 
 _SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 _STEPS = 3  # timed, after one that is not
@@ -46,23 +47,21 @@ def survey(
     UserError: if training would refuse, with its first reason.
   """
   build.keep_compiled(config)
-  places = build.find_sources(config)
   cache = build.slice_cache(config)
-  found = []
-  for name, place in places.items():
-    zoom = config.data.zoom if name.startswith('train') else 1.0
-    found.append(
-      inventory_lib.look(
-        f'data.{name}',
-        place,
-        build.slice_settings(config, name[-1], zoom=zoom),
-        cache=cache,
-        min_foreground=config.data.min_foreground,
-        slice_range=config.data.slice_range,
-        report=console.report_progress(f'reading data.{name}'),
-      )
+  settings = build.source_settings(config)
+  found = [
+    inventory_lib.look(
+      f'data.{name}',
+      place,
+      settings[name],
+      cache=cache,
+      min_foreground=config.data.min_foreground,
+      slice_range=config.data.slice_range,
+      report=console.report_progress(f'reading data.{name}'),
     )
-  problems = [_explain(each) for each in found if each.problem]
+    for name, place in build.find_sources(config).items()
+  ]
+  problems = [f'{each.field}: {each.problem}' for each in found if each.problem]
   problems += [
     f'{inventory.field}: {entry.problem}'
     for inventory in found
@@ -94,10 +93,6 @@ def survey(
   console.say('training would start')
 
 
-def _explain(inventory):
-  return f'{inventory.field}: {inventory.problem}'
-
-
 def _compare(found, cache, problems):
   """Notes on what is in two sources; what training refuses, to `problems`."""
   named = {each.field.removeprefix('data.'): each for each in found}
@@ -115,8 +110,9 @@ def _compare(found, cache, problems):
       f'{len(same)} files are in both domains, such as {same[0][0]} and '
       f'{same[0][1]}: a likely mistake'
     )
-    everything = len(same) == len(named['train_b'].scans)
-    (problems if everything else notes).append(line)
+    a, b = (named[f'train_{domain}'].scans for domain in 'ab')
+    refused = sources.find_copied(a, b)
+    (problems if refused else notes).append(line)
   if 'test_a' in named:
     pairs = patients.pair_scans(named['test_a'].scans, named['test_b'].scans)
     notes.append(
@@ -136,9 +132,9 @@ def _advise(config, found):
     settings = build.slice_settings(config, inventory.field[-1])
     lengths += inventory_lib.measure_heads(inventory, settings)
     native += [
-      max(survey_page.plane_spacing(entry, plane)[1:])
+      max(volume_lib.plane_spacing(entry.affine, plane)[1:])
       for entry in inventory.usable
-      if entry.spacing
+      if entry.affine is not None
     ]
   if not lengths:
     return ['sizes: pictures say no millimetres; they are resized to fit']
@@ -175,8 +171,7 @@ def _measure_step(config, workdir, found, advice) -> Sequence[str]:
   ]
   plan = run_lib.plan_steps(config, max(counts))
   try:
-    if config.start_from and not kept.list_kind(workdir, 'newest'):
-      predecessor.check(config, build.networks(config)['generator'])
+    predecessor.check(config, workdir, build.networks(config)['generator'])
     devices.check_batch_size(config.batch_size, config.accumulate_steps)
     compilation.check_room(config)
     seconds, memory = _try_step(config, plan.steps_per_epoch)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import pathlib
 
 import chex
 import jax
@@ -156,7 +157,8 @@ def test_who_is_known_already_is_told_and_remains_known(config, scan_folder):
 
 
 def check(config):
-  predecessor.check(config, build.networks(config)['generator'])
+  new = pathlib.Path('a run that is not there yet')
+  predecessor.check(config, new, build.networks(config)['generator'])
 
 
 def test_other_networks_are_refused_with_their_fields(config):

@@ -1,6 +1,7 @@
 """What a run learns from and is scored on: scans, or simulated heads."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import filecmp
 import pathlib
@@ -14,6 +15,7 @@ from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans
+from cyclegan_jax.mri.formats import dispatch
 
 NAMES = ('train_a', 'train_b', 'test_a', 'test_b')
 
@@ -80,7 +82,12 @@ def open_data(
     name: scans.find_scans(source, warn=note) for name, source in chosen.items()
   }
   if not simulated:
-    _refuse_same(found['train_a'], found['train_b'])
+    copied = find_copied(found['train_a'], found['train_b'])
+    if copied:
+      raise errors.UserError(
+        f'data.train_a and data.train_b hold the same scans, such as {copied}: '
+        'name a folder of each contrast'
+      )
     patients.check_patients(found, warn=console.say)
 
   def open_source(name, found, *, centers=None):
@@ -115,24 +122,26 @@ def open_data(
   )
 
 
-def _refuse_same(first, second):
-  """Refuses the same files for both contrasts, also copies of other names."""
+def find_copied(
+  first: Sequence[dispatch.Scan], second: Sequence[dispatch.Scan]
+) -> pathlib.Path | None:
+  """A file of two sources that hold the same, also as copies of other names.
+
+  None if they differ in any.
+  """
   paths = [path for scan in first for path in scan.paths]
   others: dict[int, list[pathlib.Path]] = {}
   for path in (path for scan in second for path in scan.paths):
     others.setdefault(_size_of(path), []).append(path)
   if sum(map(len, others.values())) != len(paths):
-    return
+    return None
   for path in paths:  # the first without a copy ends it, most often at once
     alike = others.get(_size_of(path), [])
     copy = next((each for each in alike if _are_same(path, each)), None)
     if not copy:
-      return
+      return None
     alike.remove(copy)
-  raise errors.UserError(
-    f'data.train_a and data.train_b hold the same scans, such as {paths[0]}: '
-    'name a folder of each contrast'
-  )
+  return paths[0]
 
 
 def _are_same(path, other):

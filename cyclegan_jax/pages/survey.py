@@ -10,7 +10,6 @@ from PIL import Image
 
 from cyclegan_jax.data import inventory as inventory_lib
 from cyclegan_jax.data import slices as slices_lib
-from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.pages import page
 
 _SHOWN = 24  # slices of a source
@@ -119,14 +118,6 @@ def write(
       for inventory, rows in tables
     ],
   )
-
-
-def plane_spacing(
-  entry: inventory_lib.Entry, plane: str
-) -> tuple[float, float, float]:
-  """mm between slices, rows and columns of a volume."""
-  assert entry.affine is not None
-  return volume_lib.plane_spacing(entry.affine, plane)
 
 
 def _draw(slices):
