@@ -140,7 +140,8 @@ def write_scores(
 
 def write_pages(workdir: pathlib.Path) -> pathlib.Path:
   """Says the verdict on a run; writes its card and its report, at a path."""
-  for statement in verdict.judge(run_files.read(workdir)):
+  run = run_files.read(workdir)
+  for statement in verdict.judge(run):
     console.say(statement.text)
-  card.write(workdir)
-  return report_page.write([workdir], workdir / 'report.html')
+  card.write(run)
+  return report_page.write([run], workdir / 'report.html')

@@ -17,6 +17,7 @@ from cyclegan_jax.evaluation import tables
 from cyclegan_jax.evaluation import views
 from cyclegan_jax.mri import patients
 from cyclegan_jax.mri import scans as scans_lib
+from cyclegan_jax.reporting import description
 from cyclegan_jax.runtime import kept
 
 
@@ -56,7 +57,8 @@ def evaluate(
   meta = restore.read_meta(path)
   own = None
   if source_a is None or source_b is None:
-    own = stored_config.read(stored_config.read_file(workdir) or meta.config)
+    told = description.read(workdir).get('config', meta.config)
+    own = stored_config.read(told)
     source_a, source_b = build.test_sources(own)
   left_out = []
   found_a, found_b = (
@@ -73,12 +75,7 @@ def evaluate(
   plane = translators['ab'].settings[0].planes[0]
   found = _Found(paired=bool(pairs), count=len(jobs), plane=plane)
   found.note(*left_out)
-  known = patients.find_known((*found_a, *found_b), *meta.trained_on())
-  if known:
-    found.note(
-      f'{len(known)} of these patients were trained on (such as {known[0]}): '
-      'scores say nothing of patients the networks do not know'
-    )
+  _note_known(found, (*found_a, *found_b), meta)
   load = functools.partial(
     _load,
     translators=translators,
@@ -100,6 +97,15 @@ def evaluate(
       f'are; the first: {found.failed[0]}'
     )
   return report
+
+
+def _note_known(found, scans, meta):
+  known = patients.find_known(scans, *meta.trained_on())
+  if known:
+    found.note(
+      f'{len(known)} of these patients were trained on (such as {known[0]}): '
+      'scores say nothing of patients the networks do not know'
+    )
 
 
 @dataclasses.dataclass

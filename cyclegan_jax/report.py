@@ -7,6 +7,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import places
 from cyclegan_jax.pages import card
 from cyclegan_jax.pages import report as report_page
+from cyclegan_jax.pages import run_files
 
 
 def report(workdir: str, *, target: str | None = None) -> pathlib.Path:
@@ -32,8 +33,9 @@ def report(workdir: str, *, target: str | None = None) -> pathlib.Path:
     )
   path = pathlib.Path(target) if target else workdirs[0] / 'report.html'
   places.check_page(str(path))
-  report_page.write(workdirs, path)
+  runs = [run_files.read(each) for each in workdirs]
+  report_page.write(runs, path)
   if target is None:  # else the workdir may be read only
-    card.write(workdirs[0])
+    card.write(runs[0])
   console.say(f'report: {path}')
   return path

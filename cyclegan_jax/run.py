@@ -23,6 +23,7 @@ from cyclegan_jax.contrast import start as start_lib
 from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.data import sources
 from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.reporting import description as description_lib
 from cyclegan_jax.reporting import logbook as logbook_lib
 from cyclegan_jax.reporting import outlet
 from cyclegan_jax.reporting import summary
@@ -148,7 +149,7 @@ def open_run(
   if best:
     least = resume.find_least(best, meta.step)
     facts = summary.describe_run(data, state, devices=told, **plan._asdict())
-    summary.write(workdir, description, facts, resumed=meta.step > 0)
+    description_lib.write(workdir, description, facts, resumed=meta.step > 0)
   batches = build.train_batches(
     config,
     data,

@@ -1,8 +1,5 @@
 """The config of a run as it is stored, and read again on any machine."""
 
-import json
-import pathlib
-
 import ml_collections
 
 from cyclegan_jax.runtime import cache_folders
@@ -55,11 +52,3 @@ def read(stored: dict) -> ml_collections.ConfigDict:
     if not cache_folders.is_usable(section[field]):
       section[field] = ''
   return config
-
-
-def read_file(workdir: pathlib.Path) -> dict | None:
-  """What config.json holds; None if it cannot be read."""
-  try:
-    return json.loads((workdir / 'config.json').read_text())['config']
-  except (OSError, ValueError, KeyError, TypeError):
-    return None

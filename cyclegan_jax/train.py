@@ -19,8 +19,8 @@ from cyclegan_jax.data import batches as batches_lib
 from cyclegan_jax.evaluation import monitor
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
+from cyclegan_jax.reporting import description
 from cyclegan_jax.reporting import pictures
-from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import processes
 
@@ -60,13 +60,13 @@ def _train(config, workdir):
       limit = 'max_steps' if cut else 'num_epochs'
       console.say(f'nothing left to do; to go on, raise --config.{limit}')
       # It may have been stopped after its last step, before it was scored.
-      if not processes.tell_facts(summary.is_concluded(workdir)):
+      if not processes.tell_facts(description.is_concluded(workdir)):
         _conclude(config, run, run.state, workdir)
       return run.state
     if run.meta.step == 0:
       run_lib.begin(config, run)
     if processes.is_first() and run.meta.started_from:
-      summary.add_facts(
+      description.add_facts(
         workdir,
         started_from=run.meta.started_from['step'],
         learnt_from=run.meta.started_from['learnt_from'],
@@ -118,9 +118,9 @@ def _write_conclusion(config, run, state, workdir):
     workdir=workdir if first else None,
   )
   if first and (workdir / 'config.json').exists():  # its owner may remove it
-    summary.add_facts(
+    description.add_facts(
       workdir,
-      finished=summary.say_time(),
+      finished=description.say_time(),
       peak_memory=devices.peak_memory(),
     )
     console.say(f'report: {conclude.write_pages(workdir)}')

@@ -59,17 +59,3 @@ def test_translation_is_in_float32_and_older_runs_lack_fields(config):
   assert read.compute_dtype == 'float32' and read.compile_cache == ''
   assert read.generator.to_dict() == config.generator.to_dict()
   assert stored['compute_dtype'] == 'bfloat16'
-
-
-@pytest.mark.parametrize('content', [None, '{"conf', '[]', '{"versions": {}}'])
-def test_a_file_that_tells_no_config_is_none(tmp_path, content):
-  if content is not None:
-    (tmp_path / 'config.json').write_text(content)
-  assert stored_config.read_file(tmp_path) is None
-
-
-def test_a_file_is_read_as_it_was_written(config, tmp_path):
-  description = {'config': config.to_dict(), 'versions': {}}
-  (tmp_path / 'config.json').write_text(json.dumps(description))
-  read = stored_config.read_file(tmp_path)
-  assert read == json.loads(json.dumps(config.to_dict()))

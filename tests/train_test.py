@@ -21,7 +21,7 @@ from cyclegan_jax import compilation
 from cyclegan_jax import errors
 from cyclegan_jax import restore
 from cyclegan_jax import train
-from cyclegan_jax.reporting import summary
+from cyclegan_jax.reporting import description as description_lib
 from cyclegan_jax.runtime import checkpoint
 from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import processes
@@ -277,7 +277,8 @@ def test_a_run_that_was_stopped_before_its_pages_writes_them(
   train.train(config, workdir)
   assert read_facts()['finished'] >= finished
   assert (workdir / 'report.html').exists()
-  summary.write(workdir, {}, {'num_steps': 1, 'started': ''}, resumed=True)
+  unfinished = {'num_steps': 1, 'started': ''}
+  description_lib.write(workdir, {}, unfinished, resumed=True)
   assert 'finished' not in read_facts(), 'it goes on'
   train.train(config, workdir)
   assert 'finished' in read_facts() and (workdir / 'report.html').exists()

@@ -225,9 +225,7 @@ def _find_quantiles(values):
 
 
 def _note_cropped(stack, plane, settings):
-  extent = framing.measure_extent(stack.heads)
-  resized = stack.frame.resized
-  long = max(a * b for a, b in zip(extent, resized, strict=True))
+  long = canvas.measure_head(stack)
   if long > settings.size + 1:
     yield (
       f'the head is {long * settings.spacing:.0f} mm long in {plane} slices '

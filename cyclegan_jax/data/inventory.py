@@ -19,7 +19,6 @@ from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import scans as scans_lib
-from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 
 _MEASURED = 12  # volumes of a source are read once more, for their heads
@@ -254,22 +253,14 @@ def _look_at(place, group, settings, cache):
 def _measure_head(scan, settings):
   volume = dispatch.read_scan(scan, index=settings.index)
   scaling = canvas.scale(volume, settings, picture=False)
-  plane = settings.planes[0]
   stack = canvas.cut(
     intensity.to_unit(volume.voxels, scaling),
     volume,
-    plane,
+    settings.planes[0],
     settings,
     fill=float(intensity.to_unit(scaling.background, scaling)),
   )
-  extent = framing.measure_extent(stack.heads)
-  spacing = volume_lib.plane_spacing(volume.affine, plane)[1:]
-  return max(
-    share * count * step
-    for share, count, step in zip(
-      extent, stack.images.shape[1:], spacing, strict=True
-    )
-  )
+  return settings.spacing * canvas.measure_head(stack)
 
 
 def _round_up(spacing):

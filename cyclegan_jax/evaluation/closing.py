@@ -126,9 +126,8 @@ def find_extremes(records: Sequence[dict]) -> list[str]:
   """The patients who score best and worst from a to b; of two, both."""
   scored = {
     record['patient']: record['psnr']
-    for record in records
-    if (record['direction'], record['method'], record['region'])
-    == ('ab', 'translation', 'head')
+    for record in scores.select(records)
+    if record['direction'] == 'ab'
   }
   ordered = sorted(scored, key=lambda patient: -scored[patient])
   return list(dict.fromkeys([ordered[0], ordered[-1]]))

@@ -8,6 +8,7 @@ import numpy as np
 
 from cyclegan_jax.evaluation import cases
 from cyclegan_jax.evaluation import metrics
+from cyclegan_jax.evaluation import scores
 
 _DRAWN = 4  # rows of a picture of fewer patients than have ranks
 RANKS = ('best', 'median', 'worst')
@@ -51,9 +52,8 @@ def find(
     direction = source + target
     (score,) = (
       record['psnr']
-      for record in records
-      if (record['direction'], record['method'], record['region'])
-      == (direction, 'translation', 'head')
+      for record in scores.select(records)
+      if record['direction'] == direction
     )
     examples = found[direction] = []
     for share in (np.arange(count) + 1) / (count + 1):

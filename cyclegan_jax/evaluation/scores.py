@@ -111,6 +111,17 @@ def score_alone(
   return records
 
 
+def select(
+  records: Sequence[dict], method: str = 'translation', region: str = 'head'
+) -> list[dict]:
+  """The records of one method in one region."""
+  return [
+    each
+    for each in records
+    if (each['method'], each['region']) == (method, region)
+  ]
+
+
 def summarize(records: Sequence[dict]) -> dict:
   """Means over patients by direction, method and metric, and every record.
 
@@ -126,12 +137,7 @@ def summarize(records: Sequence[dict]) -> dict:
       continue
 
     def mean(method, region, own=own):
-      chosen = [
-        each
-        for each in own
-        if each['method'] == method and each['region'] == region
-      ]
-      return _summarize_patients(chosen)
+      return _summarize_patients(select(own, method, region))
 
     methods = dict.fromkeys(each['method'] for each in own)
     result[direction] = mean('translation', 'head') | {

@@ -76,7 +76,7 @@ def format_means(report: dict) -> Iterator[str]:
       continue
     own = report[direction]
     source, target = report['domains'][:: 1 if direction == 'ab' else -1]
-    patients = len({each['patient'] for each in own['subjects']})
+    patients = count_patients(own)
     people = f'{patients} patient{"s" * (patients > 1)}'
     few = too_few(patients)
     yield (
@@ -93,6 +93,11 @@ def format_means(report: dict) -> Iterator[str]:
 def with_unit(name: str) -> str:
   """What heads a column: 'PSNR (dB)'."""
   return UNITS.get(name, name)
+
+
+def count_patients(own: dict) -> int:
+  """How many a direction of a report was scored on."""
+  return len({each['patient'] for each in own['subjects']})
 
 
 def too_few(patients: int) -> str:

@@ -44,6 +44,14 @@ class View:
   affine: np.ndarray
   neighbours: bool = True
 
+  def describe(self) -> dict:
+    """What is told of it beside its images, for JSON."""
+    return {
+      'name': self.name,
+      'rank': self.rank,
+      'neighbours': self.neighbours,
+    }
+
 
 def make(
   case: cases.Case, plane: str = 'axial', *, largest: int = _LARGEST
@@ -139,14 +147,7 @@ def write(
       names = {stage: f'{number}_{stage}.nii.gz' for stage in view.images}
       for stage, name in names.items():
         (new / name).write_bytes(encode(view, stage, domains))
-      told.append(
-        {
-          'name': view.name,
-          'rank': view.rank,
-          'neighbours': view.neighbours,
-          'files': names,
-        }
-      )
+      told.append(view.describe() | {'files': names})
     index = {'domains': list(domains), 'checkpoint': step, 'views': told}
     files.write_json(new / 'index.json', index)
     shutil.rmtree(folder, ignore_errors=True)
@@ -168,13 +169,7 @@ def encode(view: View, stage: str, domains: Sequence[str]) -> bytes:
 
 def _shrink(images, steps):
   """Means over blocks, as uint8; what does not fill a block is left out."""
-  shape = [
-    count // step for count, step in zip(images.shape, steps, strict=True)
-  ]
-  cut = images[
-    tuple(slice(0, n * s) for n, s in zip(shape, steps, strict=True))
-  ]
-  blocks = cut.reshape(
-    [x for pair in zip(shape, steps, strict=True) for x in pair]
-  )
+  shape = np.array(images.shape) // steps
+  whole = images[tuple(slice(0, end) for end in shape * steps)]
+  blocks = whole.reshape(np.stack([shape, steps], axis=1).ravel())
   return np.rint(blocks.mean(axis=(1, 3, 5)).clip(0, 1) * 255).astype(np.uint8)

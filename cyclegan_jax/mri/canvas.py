@@ -98,6 +98,12 @@ def cut(
   return Stack(images, heads, center, frame, fill)
 
 
+def measure_head(stack: Stack) -> float:
+  """How long the head of a stack is, pixels of the networks' scale."""
+  extent = framing.measure_extent(stack.heads)
+  return max(a * b for a, b in zip(extent, stack.frame.resized, strict=True))
+
+
 def lay(stack: Stack, rows: Any = slice(None)) -> np.ndarray:
   """Slices of a stack on their canvas: [N, rows, columns] float32 in [-1, 1].
 

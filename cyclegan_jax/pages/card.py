@@ -17,14 +17,14 @@ from cyclegan_jax.pages import verdict
 NAME = 'MODEL_CARD.md'
 
 
-def write(workdir: pathlib.Path):
+def write(run: run_files.RunFiles):
   """Writes MODEL_CARD.md of a run to its workdir, unless people wrote in it."""
-  path = workdir / NAME
+  path = run.workdir / NAME
   if _is_edited(path):
     console.say(f'note: {path} has been edited and is left as it is')
     return
   with files.replace_file(path) as partial:
-    partial.write_bytes(_compose(workdir, None))
+    partial.write_bytes(_compose(run))
 
 
 def describe(workdir: pathlib.Path, step: int) -> bytes | None:
@@ -37,7 +37,7 @@ def describe(workdir: pathlib.Path, step: int) -> bytes | None:
     )
     return path.read_bytes()
   known = (workdir / 'config.json').exists()
-  return _compose(workdir, step) if known else None
+  return _compose(run_files.read(workdir, step)) if known else None
 
 
 def make(run: run_files.RunFiles) -> str:
@@ -45,7 +45,7 @@ def make(run: run_files.RunFiles) -> str:
   report = run.scores
   patients = 0
   if report and 'ab' in report:
-    patients = len({each['patient'] for each in report['ab']['subjects']})
+    patients = tables.count_patients(report['ab'])
   return page.render(
     'card.md.jinja',
     run=run,
@@ -62,8 +62,8 @@ def make(run: run_files.RunFiles) -> str:
   )
 
 
-def _compose(workdir, step):
-  text = make(run_files.read(workdir, step))
+def _compose(run):
+  text = make(run)
   return (text + _sign(text)).encode()
 
 

@@ -54,16 +54,17 @@ def embed_picture(path: pathlib.Path, *, quality: int = 85) -> str:
   One that is larger than a page can show is shrunk; it is our own, whatever the
   library thinks of its size.
   """
-  packed = io.BytesIO()
   with _opened(path) as picture:
     picture.thumbnail((_LONGEST, _LONGEST))
-    picture.save(packed, format='WEBP', quality=quality, method=2)
-  return embed_bytes(packed.getvalue(), 'image/webp')
+    return embed_image(picture, quality=quality)
 
 
-def embed_bytes(content: bytes, kind: str) -> str:
-  """Bytes of a MIME type as an address that holds them."""
-  return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+def embed_image(picture: Image.Image, *, quality: int = 85) -> str:
+  """A picture in memory likewise."""
+  packed = io.BytesIO()
+  picture.save(packed, format='WEBP', quality=quality, method=2)
+  content = base64.b64encode(packed.getvalue()).decode()
+  return f'data:image/webp;base64,{content}'
 
 
 def embed_json(value: Any) -> markupsafe.Markup:

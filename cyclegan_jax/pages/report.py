@@ -18,18 +18,17 @@ _GRIDS = 24  # sample grids at most, spread over the run
 
 
 def write(
-  workdirs: Sequence[pathlib.Path], target: pathlib.Path
+  runs: Sequence[run_files.RunFiles], target: pathlib.Path
 ) -> pathlib.Path:
   """Writes report.html, which needs neither a server nor a network.
 
   Args:
-    workdirs: of one run, or of several to be compared.
+    runs: one, or several to be compared.
     target: where it goes.
 
   Raises:
-    UserError: if a workdir holds no run.
+    UserError: if two are called the same.
   """
-  runs = [run_files.read(workdir) for workdir in workdirs]
   if len(runs) > 1:
     return _compare(runs, target)
   (run,) = runs
@@ -94,7 +93,7 @@ def _list_directions(run):
     if direction not in report:
       continue
     own = report[direction]
-    patients = len({each['patient'] for each in own['subjects']})
+    patients = tables.count_patients(own)
     yield {
       'title': ' to '.join(run.names(direction)),
       'metrics': list(names),
@@ -102,11 +101,7 @@ def _list_directions(run):
       'methods': list(verdict.list_methods(own)),
       'patients': patients,
       'few': tables.too_few(patients),
-      'subjects': [
-        each
-        for each in own['subjects']
-        if (each['method'], each['region']) == ('translation', 'head')
-      ],
+      'subjects': scores.select(own['subjects']),
     }
 
 

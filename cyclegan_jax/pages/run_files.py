@@ -10,6 +10,7 @@ from typing import Any
 from cyclegan_jax import checks
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax.reporting import description as description_lib
 from cyclegan_jax.reporting import rewind
 
 _SCORES = ('evaluation', 'held_out')
@@ -107,21 +108,19 @@ def read(workdir: pathlib.Path, step: int | None = None) -> RunFiles:
   Raises:
     UserError: if it is none.
   """
-  try:
-    description = json.loads((workdir / 'config.json').read_text())
-    recipe = description['config']
-  except (OSError, ValueError, KeyError, TypeError):
+  description = description_lib.read(workdir)
+  if not description:
     raise errors.UserError(
       f'--workdir={workdir} holds no config.json that can be read; name the '
       'folder of a run'
-    ) from None
+    )
   lines = rewind.read_lines(workdir / 'metrics.jsonl')
   found = files.list_numbered(workdir / 'best')
   best = int(found[-1].name) if found else None
   scored_by, scores = _choose_scores(workdir, best, step)
   return RunFiles(
     workdir=workdir,
-    recipe=recipe,
+    recipe=description['config'],
     versions=description.get('versions', {}),
     git_revision=description.get('git_revision'),
     facts=description.get('facts', {}),
@@ -131,11 +130,7 @@ def read(workdir: pathlib.Path, step: int | None = None) -> RunFiles:
     scores=scores,
     scored_by=scored_by,
     best=best,
-    samples=sorted(
-      (int(path.stem.removeprefix('step_')), path)
-      for path in (workdir / 'samples').glob('step_*.png')
-      if path.stem.removeprefix('step_').isdigit()
-    ),
+    samples=rewind.list_samples(workdir),
     chosen=step,
   )
 

@@ -2,7 +2,6 @@
 
 import collections
 from collections.abc import Sequence
-import io
 import pathlib
 
 import numpy as np
@@ -131,9 +130,7 @@ def _draw(slices):
     tile = Image.fromarray(pixels).resize((_TILE, _TILE))
     row, column = divmod(number, columns)
     sheet.paste(tile, (column * _TILE, row * _TILE))
-  packed = io.BytesIO()
-  sheet.save(packed, format='WEBP', quality=85)
-  return page.embed_bytes(packed.getvalue(), 'image/webp')
+  return page.embed_image(sheet)
 
 
 def _count(counter):

@@ -92,8 +92,7 @@ def judge(run: run_files.RunFiles) -> Iterator[Statement]:
       yield judge_direction(report[direction], run.names(direction))
   if 'ab' in report and 'ba' in report:
     yield _compare(report, run)
-  patients = len({each['patient'] for each in report['ab']['subjects']})
-  few = tables.too_few(patients)
+  few = tables.too_few(tables.count_patients(report['ab']))
   if few:
     yield Statement('plain', f'Scored on {few} of these means.')
 

@@ -37,26 +37,8 @@ def load(workdir: pathlib.Path) -> dict | None:
   for view, images in reversed(found):  # the worst patient tells most
     size += sum(map(len, images.values()))
     if not shown or size <= _MOST:
-      shown.insert(0, describe(view, images))
+      shown.insert(0, _pack(view, images))
   return {'domains': index['domains'], 'views': shown} if shown else None
-
-
-def describe(view: Mapping, images: Mapping[str, bytes]) -> dict:
-  """A view as page.js takes it.
-
-  Args:
-    view: its 'name', 'rank' and 'neighbours'.
-    images: packed NIfTI files by stage.
-  """
-  return {
-    'name': view['name'],
-    'rank': view['rank'],
-    'neighbours': view['neighbours'],
-    'images': {
-      stage: base64.b64encode(content).decode()
-      for stage, content in images.items()
-    },
-  }
 
 
 def write(
@@ -81,14 +63,27 @@ def write(
   images = {
     stage: views_lib.encode(view, stage, domains) for stage in view.images
   }
-  told = {'name': view.name, 'rank': view.rank, 'neighbours': view.neighbours}
   return page.write(
     path,
     'preview.html.jinja',
     title=title,
     details=details,
     niivue=assets.read_niivue(),
-    viewer={'domains': list(domains), 'views': [describe(told, images)]},
+    viewer={
+      'domains': list(domains),
+      'views': [_pack(view.describe(), images)],
+    },
     embed_json=page.embed_json,
     fallback=page.embed_picture(picture),
   )
+
+
+def _pack(told, images):
+  """What `View.describe` tells, and NIfTI files by stage, for page.js."""
+  known = {key: told[key] for key in ('name', 'rank', 'neighbours')}
+  return known | {
+    'images': {
+      stage: base64.b64encode(content).decode()
+      for stage, content in images.items()
+    }
+  }

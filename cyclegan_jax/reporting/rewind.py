@@ -41,7 +41,15 @@ def open_lines(path: pathlib.Path, start: int):
 
 def forget_samples(workdir: pathlib.Path, start: int):
   """Removes the sample grids of steps after `start`."""
-  for path in workdir.glob(SAMPLE.format('*')):
-    step = path.stem.removeprefix('step_')
-    if step.isdigit() and int(step) > start:
+  for step, path in list_samples(workdir):
+    if step > start:
       path.unlink()
+
+
+def list_samples(workdir: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
+  """(step, path) of the sample grids, in order; others are nobody's."""
+  found = {
+    path.stem.removeprefix('step_'): path
+    for path in workdir.glob(SAMPLE.format('*'))
+  }
+  return sorted((int(x), path) for x, path in found.items() if x.isdigit())

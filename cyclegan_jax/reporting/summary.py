@@ -1,8 +1,6 @@
 """What a run is: told at its start, and kept in its folder."""
 
-import datetime
 import importlib.metadata
-import json
 import pathlib
 import platform
 import subprocess
@@ -12,10 +10,9 @@ import ml_collections
 
 import cyclegan_jax
 from cyclegan_jax import console
-from cyclegan_jax import files
+from cyclegan_jax.reporting import description
 
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
-_BEGINNING = ('started', 'started_from', 'learnt_from')
 
 
 def say_plan(
@@ -103,7 +100,7 @@ def describe_run(data, state, *, devices: str, **plan: int) -> dict:
     'slices': len(data.pairs['a']),
   }
   return {
-    'started': say_time(),
+    'started': description.say_time(),
     'devices': devices,
     'simulated': data.simulated,
     'domains': {
@@ -125,56 +122,9 @@ def describe_run(data, state, *, devices: str, **plan: int) -> dict:
   }
 
 
-def write(
-  workdir: pathlib.Path, description: dict, facts: dict, *, resumed: bool
-):
-  """Writes config.json.
-
-  Args:
-    workdir: of the run.
-    description: from `describe`.
-    facts: from `describe_run`.
-    resumed: whether the run began earlier: when and from what stays, and how it
-      ended if it has the same end now.
-  """
-  if resumed:
-    old = _read(workdir).get('facts', {})
-    if old.get('num_steps') != facts['num_steps']:
-      old = {name: old[name] for name in _BEGINNING if name in old}
-    facts = old | facts | {'started': old.get('started', facts['started'])}
-  files.write_json(workdir / 'config.json', description | {'facts': facts})
-
-
-def add_facts(workdir: pathlib.Path, **facts):
-  """Adds to the facts of config.json what is known at the end."""
-  description = _read(workdir)
-  if not description:  # removed by its owner
-    return
-  facts = description.get('facts', {}) | facts
-  files.write_json(workdir / 'config.json', description | {'facts': facts})
-
-
-def is_concluded(workdir: pathlib.Path) -> bool:
-  """Whether the facts say that a run has come to its end, pages and all."""
-  told = 'finished' in _read(workdir).get('facts', {})
-  return told and (workdir / 'report.html').exists()
-
-
-def say_time() -> str:
-  """Now, for people."""
-  return f'{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC'
-
-
 def count_parameters(network) -> int:
   """Numbers that a network has learnt."""
   return sum(leaf.size for leaf in jax.tree.leaves(network.params))
-
-
-def _read(workdir):
-  try:
-    return json.loads((workdir / 'config.json').read_text())
-  except (OSError, ValueError):  # removed by its owner: it may be
-    return {}
 
 
 def _git_revision() -> str | None:
