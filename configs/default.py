@@ -21,6 +21,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.batch_size = 1
   # Sides of the square the networks see, pixels.
   config.image_size = 256
+  # Channels of the images: 1, gray; 3, pictures in colour. Scans and gray
+  # pictures are repeated.
+  config.channels = 1
   # What people call domain a and domain b.
   config.domains = ('T1w', 'T2w')
   # How a step is spread over several devices: 'pmap' or 'shard_map'.

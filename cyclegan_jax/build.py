@@ -49,6 +49,7 @@ def open_data(config: ml_collections.ConfigDict) -> sources.Data:
     min_foreground=data.min_foreground,
     slice_range=data.slice_range,
     simulated=not data.train_a,
+    channels=config.channels,
   )
 
 
@@ -84,7 +85,7 @@ def train_batches(
   process: int = 0,
   processes: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
-  """An endless stream of {'a', 'b'}, each [rows, H, W, 1] in [-1, 1].
+  """An endless stream of {'a', 'b'}, each [rows, H, W, C] in [-1, 1].
 
   Args:
     config: of the run.
@@ -188,7 +189,7 @@ def networks(config: ml_collections.ConfigDict) -> dict[str, nn.Module]:
 def generator_shapes(config: ml_collections.ConfigDict):
   """The shapes and types of a generator's parameters, as a tree."""
   size = config.image_size
-  image = jax.ShapeDtypeStruct((1, size, size, 1), np.float32)
+  image = jax.ShapeDtypeStruct((1, size, size, config.channels), np.float32)
   module = networks(config)['generator']
   return jax.eval_shape(module.init, jax.random.key(0), image)['params']
 
@@ -210,7 +211,7 @@ def create_state(
       jax.random.key(config.seed),
       **modules,
       tx=tx,
-      image_shape=(size, size, 1),
+      image_shape=(size, size, config.channels),
       pool_size=config.pool_size,
       averaged=config.ema_decay > 0,
     )
@@ -248,7 +249,9 @@ def _generator(config):
     fields['start'] = layer.ContrastLayer(
       surroundings(config), name='contrast_map'
     )
-  module = GENERATORS[network](**fields, dtype=config.compute_dtype)
+  module = GENERATORS[network](
+    **fields, channels=config.channels, dtype=config.compute_dtype
+  )
   try:
     if network == 'unet' and module.levels < 2:
       raise ValueError(

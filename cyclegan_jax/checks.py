@@ -32,6 +32,9 @@ LOCAL = (
   'data.cache',
 )
 
+# Fields that older versions did not know, as they went without.
+_UNKNOWN_ONCE = {'start_from': '', 'channels': 1}
+
 # Fields that may change when a run is resumed: they decide how long it goes on,
 # what it tells and on what it runs, not what a step does. Where the data lie
 # may change too; that they are the same is checked when they have been read.
@@ -247,7 +250,7 @@ def check_workdir(config, workdir: pathlib.Path):
       f'{workdir} holds checkpoints but {path} cannot be read ({error}); '
       'use another --workdir'
     ) from None
-  run = {'start_from': ''} | run  # which older versions did not know
+  run = _UNKNOWN_ONCE | run
   differing = [
     f'{name} ({_show(old)} there, {_show(new)} now)'
     for name, (old, new) in find_changes(run, config.to_dict()).items()

@@ -35,7 +35,8 @@ def check_room(config: ml_collections.ConfigDict):
   if not size:
     return
   side = config.image_size
-  image = jax.ShapeDtypeStruct((1, side, side, 1), np.float32)
+  shape = (1, side, side, config.channels)
+  image = jax.ShapeDtypeStruct(shape, np.float32)
   # Weights, gradients and Adam's two moments.
   copies = {'discriminator': 4, 'generator': 4 + (config.ema_decay > 0)}
   needed = largest = 0
@@ -92,7 +93,7 @@ def explain_memory():
 
 def _compile(config, state, key):
   rows = config.batch_size // jax.process_count()
-  shape = (rows, config.image_size, config.image_size, 1)
+  shape = (rows, config.image_size, config.image_size, config.channels)
   batch = {domain: np.zeros(shape, np.float32) for domain in 'ab'}
   console.say('compiling; a later start with the same sizes is quicker')
   with explain_memory():

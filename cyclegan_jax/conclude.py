@@ -13,6 +13,7 @@ from cyclegan_jax.evaluation import examples as examples_lib
 from cyclegan_jax.evaluation import stacks
 from cyclegan_jax.evaluation import tables
 from cyclegan_jax.evaluation import views as views_lib
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.pages import card
 from cyclegan_jax.pages import report as report_page
 from cyclegan_jax.pages import run_files
@@ -56,7 +57,12 @@ def score_held_out(
   if not records:
     return
   if data.simulated:
-    shown = [simulate_view(translate, image_size=image_size, seed=seed)]
+    channels = data.pairs['a'].channels
+    shown = [
+      simulate_view(
+        translate, image_size=image_size, channels=channels, seed=seed
+      )
+    ]
   else:
     shown = [
       views_lib.make(
@@ -78,13 +84,14 @@ def score_held_out(
 
 
 def simulate_view(
-  translate: stacks.Translate, *, image_size: int, seed: int
+  translate: stacks.Translate, *, image_size: int, channels: int, seed: int
 ) -> views_lib.View:
   """A held-out simulated head as a volume, with its translations."""
   name, images, spacing = simulated_volume.simulate(
     image_size=image_size, seed=seed
   )
-  case = closing.make_case(f'{name} (simulated)', images, translate, spacing)
+  spread = {d: channels_lib.spread(x, channels) for d, x in images.items()}
+  case = closing.make_case(f'{name} (simulated)', spread, translate, spacing)
   return views_lib.make(case)
 
 

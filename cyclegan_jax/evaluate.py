@@ -155,7 +155,12 @@ class _Found:
         'fake_a': translators['ba'].generate(batch['b']),
       }
 
-    view = conclude.simulate_view(translate, image_size=image_size, seed=seed)
+    view = conclude.simulate_view(
+      translate,
+      image_size=image_size,
+      channels=translators['ab'].channels,
+      seed=seed,
+    )
     self.extremes = views.Extremes()
     self.extremes.add(0.0, view)
 

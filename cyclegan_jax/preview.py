@@ -8,6 +8,7 @@ from cyclegan_jax import files
 from cyclegan_jax.evaluation import cases
 from cyclegan_jax.evaluation import views
 from cyclegan_jax.inference import translation
+from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume as volume_lib
@@ -45,7 +46,7 @@ def write(
     details: what is told of how it was made.
   """
   units = [
-    (intensity.to_unit(each.voxels, knots) + 1) / 2
+    (intensity.to_unit(channels.to_gray(each.voxels), knots) + 1) / 2
     for each, knots in ((volume, scaling), (fake, target))
   ]
   stacks = [volume_lib.to_plane(unit, volume.affine, 'axial') for unit in units]

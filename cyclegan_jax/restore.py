@@ -52,6 +52,7 @@ def load_translators(
       step=meta.step,
       run=found.run,
       network=config.generator.network,
+      channels=config.channels,
     )
   return translators
 

@@ -88,6 +88,7 @@ RULES = {
   'max_steps': _between(0, 10**9),
   'batch_size': _between(1, 16384),
   'image_size': _between(1, 8192),
+  'channels': Rule(lambda x: x in (1, 3), '1 (gray) or 3 (colour)'),
   'domains': Rule(
     lambda x: len(x) == 2 and all(map(_is_name, x)),
     "two names, such as ('T1w', 'T2w')",
@@ -170,11 +171,13 @@ def check_values(fields: Mapping[str, Any]):
   )
   if fields['decay_epochs'] > fields['num_epochs']:
     refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
+  if fields.get('channels', 1) > 1 and fields.get(prefix + 'contrast_map'):
+    refuse('channels', '1 with a contrast map (generator.contrast_map)')
   side = fields['image_size']
   if not fields['data.train_a'] and side > _SIMULATED:
     refuse('image_size', f'at most {_SIMULATED:,} with the simulated heads')
   for name in ('batch_size', 'pool_size'):
-    most = _MOST_PIXELS // side**2
+    most = _MOST_PIXELS // side**2 // fields.get('channels', 1)
     if fields[name] > most:
       refuse(name, f'at most {most:,} with images of {side} x {side} pixels')
 

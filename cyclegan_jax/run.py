@@ -23,6 +23,7 @@ from cyclegan_jax.contrast import start as start_lib
 from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.data import sources
 from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.mri import channels
 from cyclegan_jax.reporting import description as description_lib
 from cyclegan_jax.reporting import logbook as logbook_lib
 from cyclegan_jax.reporting import outlet
@@ -55,7 +56,7 @@ class Run:
     plan: how long it goes on.
     data: what it learns from and is scored on.
     state: on all devices.
-    batches: iterator over {'a', 'b'}, each the rows [B / processes, H, W, 1] of
+    batches: iterator over {'a', 'b'}, each the rows [B / processes, H, W, C] of
       this process; goes on after `state`.
     meta: of the checkpoint that it stands at.
     newest: checkpoints to go on from; of the first process.
@@ -244,7 +245,8 @@ def _fit_maps(config, data):
   images = {}
   for domain, slices in data.train.items():
     count = start_lib.count_slices(slices.size)
-    images[domain] = (slices_lib.load_spread(slices, count) + 1) / 2
+    loaded = slices_lib.load_spread(slices, count)
+    images[domain] = (channels.to_gray(loaded) + 1) / 2
   maps = start_lib.fit_maps(
     images, build.names(config), deviation=build.surroundings(config)
   )

@@ -46,7 +46,7 @@ def read(stored: dict) -> ml_collections.ConfigDict:
     stored: as a checkpoint holds it; older runs lack some fields.
   """
   config = ml_collections.ConfigDict(
-    {'compile_cache': ''} | stored | {'compute_dtype': 'float32'}
+    {'compile_cache': '', 'channels': 1} | stored | {'compute_dtype': 'float32'}
   )
   for section, field in ((config, 'compile_cache'), (config.data, 'cache')):
     if not cache_folders.is_usable(section[field]):

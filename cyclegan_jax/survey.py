@@ -57,6 +57,7 @@ def survey(
       cache=cache,
       min_foreground=config.data.min_foreground,
       slice_range=config.data.slice_range,
+      channels=config.channels,
       report=console.report_progress(f'reading data.{name}'),
     )
     for name, place in build.find_sources(config).items()
@@ -201,7 +202,8 @@ def _try_step(config, steps_per_epoch):
   key = devices.create_replicated(lambda: jax.random.key(0))
   console.say('trying some steps; minutes for a large recipe on a CPU')
   step = compilation.compile_step(config, state, key)
-  shape = (config.batch_size, config.image_size, config.image_size, 1)
+  size = config.image_size
+  shape = (config.batch_size, size, size, config.channels)
   images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
   batch = devices.shard({'a': images, 'b': images})
   taken = []

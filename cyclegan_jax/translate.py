@@ -212,6 +212,7 @@ def _translate_scan(
       multiple=model.multiple,
       scaling=scaling,
       target=target,
+      channels=model.channels,
       report=report,
     )
   voxels = fake.voxels

@@ -17,7 +17,7 @@ from cyclegan_jax.data import slices as slices_lib
 class _Slices:
   """A domain as grain's random access source.
 
-  Of an image [size, size, 1], and whether its left and right may be exchanged:
+  Of an image [size, size, C], and whether its left and right may be exchanged:
   in sagittal slices these are the front and the back of the head.
   """
 
@@ -29,7 +29,7 @@ class _Slices:
 
   def __getitem__(self, index) -> tuple[np.ndarray, bool]:
     plane = self._slices.slices[int(index)].plane
-    return self._slices.load(int(index))[..., None], plane != 'sagittal'
+    return self._slices.load(int(index)), plane != 'sagittal'
 
 
 class _CropAndFlip(grain.transforms.RandomMap):
@@ -79,7 +79,7 @@ def train_batches(
   process: int = 0,
   processes: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
-  """An endless stream of {'a', 'b'}, each [rows, H, W, 1] in [-1, 1].
+  """An endless stream of {'a', 'b'}, each [rows, H, W, C] in [-1, 1].
 
   The domains are drawn independently: nothing pairs them up.
 
@@ -145,11 +145,11 @@ def _shuffle(source, domain, seed):
 def sample_batch(
   sources: dict[str, slices_lib.SliceSet], *, count: int, image_size: int
 ) -> dict[str, np.ndarray]:
-  """Slices spread over each domain, their inner squares: [count, H, W, 1]."""
+  """Slices spread over each domain, their inner squares: [count, H, W, C]."""
   spread = {}
   for domain, slices in sources.items():
     rows = np.linspace(0, len(slices) - 1, count + 2)[1:-1].astype(int)
-    images = np.stack([slices.load(row)[..., None] for row in rows])
+    images = np.stack([slices.load(row) for row in rows])
     spread[domain] = slices_lib.crop_middle(images, image_size)
   return spread
 
@@ -164,7 +164,7 @@ def eval_batches(
     batch_size: of every batch: the last is filled up with its last slice.
 
   Yields:
-    The images by domain, each [batch_size, H, W, 1], and 'mask' [batch_size]:
+    The images by domain, each [batch_size, H, W, C], and 'mask' [batch_size]:
     which rows are slices, not filling.
   """
   total = min(len(slices) for slices in sources.values())
@@ -172,7 +172,7 @@ def eval_batches(
     rows = np.arange(start, start + batch_size)
     batch = {
       domain: np.stack(
-        [slices.load(row)[..., None] for row in np.minimum(rows, total - 1)]
+        [slices.load(row) for row in np.minimum(rows, total - 1)]
       )
       for domain, slices in sources.items()
     }

@@ -10,6 +10,7 @@ import numpy as np
 from cyclegan_jax import errors
 from cyclegan_jax.data import records
 from cyclegan_jax.mri import canvas
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
@@ -27,22 +28,25 @@ def decode(
   settings: framing.SliceSettings,
   *,
   centers: Mapping[str, tuple[float, float]] | None,
+  channels: int = 1,
   report: Callable[[int], None],
 ) -> records.Decoded:
   """Writes the slices of a volume, or of the pictures of a folder.
 
   Args:
-    path: to write to: float32 [N, size, size] in [-1, 1].
+    path: to write to: float32 [N, size, size], of pictures in colour
+      [N, size, size, channels], in [-1, 1].
     scans: one volume, or pictures.
     settings: of the slices.
     centers: of a volume, see `decode_volume`.
+    channels: of pictures; volumes are gray.
     report: called with how many pictures have been read.
 
   Raises:
     UserError: naming the file and what is wrong with it.
   """
   if scans[0].is_picture:
-    return decode_pictures(path, scans, settings, report)
+    return decode_pictures(path, scans, settings, report, channels=channels)
   return decode_volume(path, scans[0], settings, centers)
 
 
@@ -118,6 +122,8 @@ def decode_pictures(
   scans: Sequence[dispatch.Scan],
   settings: framing.SliceSettings,
   report: Callable[[int], None],
+  *,
+  channels: int = 1,
 ) -> records.Decoded:
   """Writes the pictures of a folder, scaled to their common white.
 
@@ -125,10 +131,12 @@ def decode_pictures(
   pictures together are scaled like a volume.
 
   Args:
-    path: to write to: float32 [N, size, size] in [-1, 1].
+    path: to write to: float32 [N, size, size], in colour [N, size, size,
+      channels], in [-1, 1].
     scans: the pictures.
     settings: of the slices.
     report: called with how many have been read.
+    channels: 1, or 3 for colour.
 
   Returns:
     What is known of them.
@@ -141,18 +149,13 @@ def decode_pictures(
     for done, scan in enumerate(scans):
       report(done)
       try:
-        volume = dispatch.read_scan(scan)
+        volume = dispatch.read_scan(scan, channels=channels)
       except picture.CorruptImageError as error:
         notes.append(f'skipped, cannot be decoded: {error}')
         corrupt.append(str(scan.paths[0]))
         continue
       pages = volume.voxels
-      resized = framing.resize_to_fit(pages.shape[1:], settings.size)
-      frame = framing.frame_square(pages.shape[1:], resized, settings.size)
-      # What floats are padded with is known once all have been read.
-      fill = np.nan if pages.dtype == np.float32 else 0
-      raw = framing.place(pages, frame, fill=fill)
-      file.write(raw.tobytes())
+      file.write(_lay_pages(pages, settings.size, channels).tobytes())
       kinds += [pages.dtype.name] * len(pages)
       if pages.dtype == np.uint16:
         top = max(top, float(pages.max()))
@@ -171,7 +174,8 @@ def decode_pictures(
   if not slices:
     return records.Decoded(notes=tuple(notes), corrupt=tuple(corrupt))
   size = settings.size
-  images = np.memmap(path, np.float32, 'r+', shape=(len(slices), size, size))
+  shape = (len(slices), size, size) + (channels,) * (channels > 1)
+  images = np.memmap(path, np.float32, 'r+', shape=shape)
   try:
     scalings = _fit_scalings(top, floats, settings)
   except errors.UserError as error:
@@ -189,9 +193,20 @@ def decode_pictures(
     intensities=intensity.Intensities(
       scalings[kinds[0]], quantiles, pictures=True
     ),
+    channels=channels,
     notes=tuple(notes),
     corrupt=tuple(corrupt),
   )
+
+
+def _lay_pages(pages, size, channels):
+  """Pages on squares, [N, size, size], or with channels if in colour."""
+  resized = framing.resize_to_fit(pages.shape[1:3], size)
+  frame = framing.frame_square(pages.shape[1:3], resized, size)
+  # What floats are padded with is known once all have been read.
+  fill = np.nan if pages.dtype == np.float32 else 0
+  raw = framing.place(pages, frame, fill=fill)
+  return raw if channels == 1 else channels_lib.spread(raw, channels)
 
 
 def _fit_scalings(top, floats, settings):
@@ -208,10 +223,10 @@ def _fit_scalings(top, floats, settings):
 
 
 def _measure_heads(images):
-  """What share of each of [N, S, S] heads fill, and their quantiles."""
+  """What share of each of [N, S, S] or [N, S, S, C] is head, and quantiles."""
   shares, sample = [], []
   for start in range(0, len(images), _TOGETHER):
-    some = images[start : start + _TOGETHER]
+    some = channels_lib.to_gray(images[start : start + _TOGETHER])
     heads = head.find_heads((some + 1) / 2)
     shares += heads.mean(axis=(1, 2)).tolist()
     sample.append(some[heads][::7])  # enough to know a distribution by

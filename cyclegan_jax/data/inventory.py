@@ -137,6 +137,7 @@ def look(
   cache: pathlib.Path,
   min_foreground: float,
   slice_range: tuple[float, float],
+  channels: int = 1,
   report: Callable[[int, int], None],
 ) -> Inventory:
   """Decodes every scan of a source for itself, as training would.
@@ -150,6 +151,7 @@ def look(
     cache: folder of what has been decoded.
     min_foreground: slices of which a head fills less are blank.
     slice_range: what part of every volume is used.
+    channels: of the networks.
     report: called with the scans done and their number.
   """
   left_out = []
@@ -162,7 +164,7 @@ def look(
   for _, group in itertools.groupby(found, key=slices_lib.group_of):
     group = tuple(group)
     report(done, len(found))
-    entries.append(_look_at(place, group, settings, cache))
+    entries.append(_look_at(place, group, settings, cache, channels))
     done += len(group)
   report(done, len(found))
   inventory = Inventory(field, place, entries, left_out=left_out)
@@ -170,7 +172,9 @@ def look(
   if not usable:
     return dataclasses.replace(inventory, problem=entries[0].problem)
   try:
-    opened = slices_lib.open_slices(place, usable, settings, cache=cache)
+    opened = slices_lib.open_slices(
+      place, usable, settings, cache=cache, channels=channels
+    )
     slices = slices_lib.select(
       opened, min_foreground=min_foreground, slice_range=slice_range
     )
@@ -238,11 +242,16 @@ def suggest(
   return found
 
 
-def _look_at(place, group, settings, cache):
+def _look_at(place, group, settings, cache, channels):
   notes = []
   try:
     opened = slices_lib.open_slices(
-      place, group, settings, cache=cache, warn=notes.append
+      place,
+      group,
+      settings,
+      cache=cache,
+      channels=channels,
+      warn=notes.append,
     )
   except errors.UserError as error:
     return Entry(group, problem=str(error))

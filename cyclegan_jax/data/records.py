@@ -39,6 +39,7 @@ class Decoded:
     notes: what a person should know, a line each.
     corrupt: files left out because they cannot be decoded.
     blank: slices left out because there is nothing to see.
+    channels: of the slices on disk.
   """
 
   slices: tuple[SliceRecord, ...] = ()
@@ -50,6 +51,7 @@ class Decoded:
   notes: tuple[str, ...] = ()
   corrupt: tuple[str, ...] = ()
   blank: int = 0
+  channels: int = 1
 
   def to_json(self) -> dict:
     fields = {**vars(self), 'slices': [each._asdict() for each in self.slices]}
@@ -70,4 +72,5 @@ class Decoded:
       notes=tuple(fields['notes']),
       corrupt=tuple(fields['corrupt']),
       blank=fields['blank'],
+      channels=fields.get('channels', 1),
     )

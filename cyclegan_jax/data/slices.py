@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import itertools
+import math
 import pathlib
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from cyclegan_jax import errors
 from cyclegan_jax.data import cache as cache_lib
 from cyclegan_jax.data import decode
 from cyclegan_jax.data import records
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri.formats import dispatch
@@ -29,6 +31,7 @@ class Slice(NamedTuple):
     name, scan, patient, head, position, plane: of the slice.
     path: of the cache entry.
     row: of the slice in it.
+    channels: of the slices there.
   """
 
   name: str
@@ -39,6 +42,7 @@ class Slice(NamedTuple):
   plane: str | None
   path: pathlib.Path
   row: int
+  channels: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +58,7 @@ class SliceSet:
     content: changes when the files or what was made of them does.
     blank: how many slices were left out for lack of a head.
     corrupt: how many files were left out because they cannot be decoded.
+    channels: of the networks that are to see them.
   """
 
   source: str
@@ -63,6 +68,7 @@ class SliceSet:
   content: str
   blank: int = 0
   corrupt: int = 0
+  channels: int = 1
 
   def __len__(self) -> int:
     return len(self.slices)
@@ -72,13 +78,15 @@ class SliceSet:
     return {each.patient for each in self.slices}
 
   def load(self, index: int) -> np.ndarray:
-    """Slice `index`: [size, size] float32 in [-1, 1]."""
+    """Slice `index`: [size, size, channels] float32 in [-1, 1]."""
     chosen = self.slices[index]
-    shape = (self.size, self.size)
-    offset = chosen.row * self.size * self.size * 4
+    shape = (1, self.size, self.size) + (chosen.channels,) * (
+      chosen.channels > 1
+    )
+    offset = chosen.row * 4 * math.prod(shape)
     # Mapped and let go again: thousands of scans would run out of handles.
     mapped = np.memmap(chosen.path, np.float32, 'r', offset=offset, shape=shape)
-    return np.array(mapped)
+    return channels_lib.spread(np.array(mapped), self.channels)[0]
 
   def fingerprint(self) -> str:
     """Changes when the slices do, not when their folder moves.
@@ -119,6 +127,7 @@ def open_slices(
   *,
   cache: pathlib.Path,
   centers: Mapping[str, dict] | None = None,
+  channels: int = 1,
   report: Callable[[int, int], None] = lambda done, total: None,
   warn: Callable[[str], None] = lambda message: None,
 ) -> SliceSet:
@@ -131,6 +140,7 @@ def open_slices(
     cache: folder that keeps what has been decoded.
     centers: by name of a scan, where it is centred, as in `SliceSet.scans`;
       others are centred about their head.
+    channels: of the networks that are to see them; 3 keeps pictures' colour.
     report: called with the files done and their number.
     warn: called with a line for what a person should know.
 
@@ -149,7 +159,10 @@ def open_slices(
     content = cache_lib.hash_files(cache, paths)
     # Patients and slices are named after files, so names count as content.
     names = [scan.name for scan in group]
-    key = cache_lib.hash_text(decode.VERSION, settings, center, content, names)
+    # Nothing more of gray ones: older versions knew no others.
+    coloured = (channels,) * (channels > 1 and group[0].is_picture)
+    made_with = (settings, center, content, names, *coloured)
+    key = cache_lib.hash_text(decode.VERSION, *made_with)
 
     def make(path, group=group, center=center, done=done):
       return decode.decode(
@@ -157,6 +170,7 @@ def open_slices(
         group,
         settings,
         centers=center,
+        channels=channels,
         report=lambda more: report(done + more, total),
       ).to_json()
 
@@ -170,16 +184,12 @@ def open_slices(
       contents.append(key)
       known[name] = decoded
       slices += (
-        Slice(**each._asdict(), path=path, row=row)
+        Slice(**each._asdict(), path=path, row=row, channels=decoded.channels)
         for row, each in enumerate(decoded.slices)
       )
     done += len(paths)
   report(total, total)
-  if len(corrupt) > MAX_CORRUPT * total:
-    raise errors.UserError(
-      f'{source}: {len(corrupt)} of {total} files cannot be decoded, the first '
-      f'is {corrupt[0]}; replace or remove them'
-    )
+  _check_corrupt(source, corrupt, total)
   return SliceSet(
     source=source,
     size=settings.size,
@@ -188,7 +198,16 @@ def open_slices(
     content=cache_lib.hash_text(contents),
     blank=blank,
     corrupt=len(corrupt),
+    channels=channels,
   )
+
+
+def _check_corrupt(source, corrupt, total):
+  if len(corrupt) > MAX_CORRUPT * total:
+    raise errors.UserError(
+      f'{source}: {len(corrupt)} of {total} files cannot be decoded, the first '
+      f'is {corrupt[0]}; replace or remove them'
+    )
 
 
 def select(
@@ -231,13 +250,13 @@ def group_of(scan: dispatch.Scan) -> str:
 
 
 def load_spread(slices: SliceSet, count: int) -> np.ndarray:
-  """At most so many slices, spread evenly: [N, size, size] in [-1, 1]."""
+  """At most so many slices, spread evenly: [N, size, size, C] in [-1, 1]."""
   rows = np.linspace(0, len(slices) - 1, min(len(slices), count))
   return np.stack([slices.load(row) for row in rows.astype(int)])
 
 
 def crop_middle(images: np.ndarray, size: int) -> np.ndarray:
-  """The inner squares [N, size, size, ...] of images that may be larger."""
+  """The inner squares [N, size, size, C] of images that may be larger."""
   margin = (images.shape[1] - size) // 2
   inner = slice(margin, margin + size)
   return images[:, inner, inner]

@@ -60,6 +60,7 @@ def open_data(
   min_foreground: float,
   slice_range: tuple[float, float],
   simulated: bool,
+  channels: int = 1,
 ) -> Data:
   """Opens scans: decoded on first use, and kept for later runs.
 
@@ -70,6 +71,7 @@ def open_data(
     min_foreground: slices of which a head fills less are left out of training.
     slice_range: what part of every volume to train on, shares along its plane.
     simulated: whether these are the embedded heads.
+    channels: of the networks.
 
   Raises:
     UserError: for folders and files that cannot be used.
@@ -97,6 +99,7 @@ def open_data(
       settings[name],
       cache=cache,
       centers=centers,
+      channels=channels,
       report=console.report_progress(f'reading data.{name}'),
       warn=note,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import canvas
+from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import registration
@@ -87,6 +88,7 @@ def load_volumes(
         batch_size=batch_size,
         settings=translator.settings[0]._replace(planes=(plane,)),
         multiple=translator.multiple,
+        channels=translator.channels,
         report=report,
       )
 
@@ -140,7 +142,11 @@ def load_pictures(
   for domain, each in scans.items():
     other = 'b' if domain == 'a' else 'a'
     translator = translators[domain + other]
-    unit = np.concatenate([_read_canvas(scan, translator) for scan in each])
+    spread = [
+      channels.spread(_read_canvas(scan, translator), translator.channels)
+      for scan in each
+    ]
+    unit = np.concatenate(spread)
     stages = {domain: unit, f'fake_{other}': np.empty_like(unit)}
     if cycle:
       stages[f'cycled_{domain}'] = np.empty_like(unit)
@@ -156,7 +162,10 @@ def load_pictures(
           translators[other + domain].generate, fakes, batch_size
         )
       done += len(fakes)
-    images |= {stage: (stack + 1) / 2 for stage, stack in stages.items()}
+    images |= {
+      stage: (channels.to_gray(stack) + 1) / 2
+      for stage, stack in stages.items()
+    }
     masks[domain] = head.find_heads(images[domain])
   report(total, total)
   first = next(iter(scans.values()))[0]

@@ -17,6 +17,7 @@ from cyclegan_jax.evaluation import cases
 from cyclegan_jax.evaluation import examples as examples_lib
 from cyclegan_jax.evaluation import scores
 from cyclegan_jax.evaluation import stacks
+from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -81,15 +82,16 @@ def make_case(
 
   Args:
     patient: whose they are.
-    images: of domain 'a' and 'b', [N, S, S] in [0, 1].
+    images: of domain 'a' and 'b', [N, S, S] or [N, S, S, C] in [0, 1].
     translate: what makes the fakes.
     spacing: mm between slices, rows, columns, where they are neighbours.
   """
-  masks = {domain: head.find_heads(each) for domain, each in images.items()}
+  gray = {domain: channels.to_gray(each) for domain, each in images.items()}
+  masks = {domain: head.find_heads(each) for domain, each in gray.items()}
   return cases.Case(
     name=patient,
     patient=patient,
-    images=images | stacks.translate_stacks(images, translate),
+    images=gray | stacks.translate_stacks(images, translate),
     masks=cases.join_masks(masks),
     spacing=spacing,
   )
@@ -149,7 +151,7 @@ def _number(one, place):
 
 
 def _load(pairs, rows):
-  """{'a', 'b'}, each [N, S, S] in [0, 1]."""
+  """{'a', 'b'}, each [N, S, S, C] in [0, 1]."""
   return {
     domain: (np.stack([slices.load(row) for row in rows]) + 1) / 2
     for domain, slices in pairs.items()

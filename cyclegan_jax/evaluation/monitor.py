@@ -18,6 +18,7 @@ from cyclegan_jax.data import batches as batches_lib
 from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.evaluation import metrics
 from cyclegan_jax.evaluation import stacks
+from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import head
 
 _SLICES = 64  # of each domain are translated
@@ -31,7 +32,7 @@ class Watched(NamedTuple):
   """Slices of a domain, and what its translations are held against.
 
   Attributes:
-    images: [N, S, S] in [0, 1].
+    images: [N, S, S, C] in [0, 1].
     heads: [N, S, S] bool.
     means: pixels at each place, [P], and their means, [1, P].
     histograms: likewise, [16, P].
@@ -53,13 +54,14 @@ def choose(
   for domain, slices in train.items():
     images = slices_lib.load_spread(slices, _SLICES)
     images = (slices_lib.crop_middle(images, image_size) + 1) / 2
-    heads = head.find_heads(images)
+    gray = channels.to_gray(images)
+    heads = head.find_heads(gray)
     chosen[domain] = Watched(
       images=images,
       heads=heads,
-      means=atlas.average(heads, [(0, images)]),
-      histograms=atlas.histograms(heads, images),
-      variance=float(images.var(axis=0).mean()),
+      means=atlas.average(heads, [(0, gray)]),
+      histograms=atlas.histograms(heads, gray),
+      variance=float(gray.var(axis=0).mean()),
     )
   return chosen
 
@@ -160,7 +162,9 @@ def validate(
   for batch in batches_lib.eval_batches(pairs, batch_size=stacks.BATCH):
     valid = batch.pop('mask')
     images = batch | jax.device_get(translate(batch))
-    images = {name: (each[..., 0] + 1) / 2 for name, each in images.items()}
+    images = {
+      name: (channels.to_gray(each) + 1) / 2 for name, each in images.items()
+    }
     heads = head.find_heads(images['a']) | head.find_heads(images['b'])
     for row in np.flatnonzero(valid & heads.any(axis=(1, 2))):
       for name, truth, image in (

@@ -7,6 +7,7 @@ import numpy as np
 
 import cyclegan_jax
 from cyclegan_jax.mri import canvas
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume as volume_lib
@@ -24,7 +25,7 @@ class Translator:
   """One direction of a run, ready to translate.
 
   Attributes:
-    generate: images [B, H, W, 1] in [-1, 1] to images, on the host.
+    generate: images [B, H, W, C] in [-1, 1] to images, on the host.
     direction: 'ab' or 'ba'.
     domains: names of the source's and the target's contrast.
     multiple: what H and W must be divisible by.
@@ -33,6 +34,7 @@ class Translator:
     step: of the checkpoint.
     run: name of the workdir.
     network: name of the generator's class.
+    channels: C.
     devices: among which `generate` divides B, best a multiple of it.
   """
 
@@ -45,6 +47,7 @@ class Translator:
   step: int
   run: str
   network: str
+  channels: int = 1
   devices: int = 1
 
   def provenance(self) -> volume_lib.Provenance:
@@ -74,22 +77,24 @@ def translate_volume(
   multiple: int = 1,
   scaling: intensity.Scaling | None = None,
   target: intensity.Scaling | None = None,
+  channels: int = 1,
   report: Report = lambda done, total: None,
 ) -> volume_lib.Volume:
   """A volume with the voxels of another contrast on the same grid.
 
   Args:
-    generate: images [B, H, W, 1] in [-1, 1] to the same shape.
+    generate: images [B, H, W, C] in [-1, 1] to the same shape.
     volume: to translate.
     batch_size: B.
     settings: the networks' scale, and the planes to average over.
     multiple: what H and W must be divisible by.
     scaling: of the source's intensities; None: fitted to them.
     target: of the result's; None: that of the source.
+    channels: C.
     report: called with the slices done and their number.
 
   Returns:
-    The source with float32 voxels [I, J, K] in the units of `target`.
+    The source with float32 voxels, as many, in the units of `target`.
   """
   scaling = scaling or canvas.scale(volume, settings, picture=False)
   unit = translate_units(
@@ -99,6 +104,7 @@ def translate_volume(
     batch_size=batch_size,
     settings=settings,
     multiple=multiple,
+    channels=channels,
     report=report,
   )
   voxels = intensity.from_unit(unit, target or scaling)
@@ -113,9 +119,10 @@ def translate_units(
   batch_size: int,
   settings: framing.SliceSettings,
   multiple: int,
+  channels: int = 1,
   report: Report = lambda done, total: None,
 ) -> np.ndarray:
-  """As `translate_volume`, but [I, J, K] in the network's [-1, 1]."""
+  """As `translate_volume`, but voxels in the network's [-1, 1]."""
   unit = intensity.to_unit(volume.voxels, scaling)
   stacks = {
     plane: canvas.cut(
@@ -140,7 +147,9 @@ def translate_units(
     for start in range(0, len(rows), batch_size):
       report(done, total)
       chosen = rows[start : start + batch_size]
-      fakes = generate_batch(generate, canvas.lay(stack, chosen), batch_size)
+      fakes = generate_batch(
+        generate, canvas.lay(stack, chosen), batch_size, channels=channels
+      )
       images[chosen] = canvas.lift(fakes, stack)
       done += len(chosen)
     result += volume_lib.from_plane(images, volume.affine, plane)
@@ -149,11 +158,23 @@ def translate_units(
 
 
 def generate_batch(
-  generate: Generate, images: np.ndarray, batch_size: int
+  generate: Generate,
+  images: np.ndarray,
+  batch_size: int,
+  *,
+  channels: int = 1,
 ) -> np.ndarray:
-  """At most `batch_size` slices [N, H, W], filled up: one shape is compiled."""
-  filled = images[np.resize(np.arange(len(images)), batch_size), ..., None]
-  return generate(filled)[: len(images), ..., 0]
+  """At most `batch_size` slices, filled up: one shape is compiled.
+
+  Args:
+    generate: images [B, H, W, C] in [-1, 1] to the same shape.
+    images: [N, H, W], or [N, H, W, C]; gray ones stay gray.
+    batch_size: B.
+    channels: C.
+  """
+  filled = images[np.resize(np.arange(len(images)), batch_size)]
+  fakes = generate(channels_lib.spread(filled, channels))[: len(images)]
+  return channels_lib.to_gray(fakes) if images.ndim == 3 else fakes
 
 
 def read_scaled(
@@ -171,12 +192,15 @@ def read_scaled(
     scan: to read.
     translator: of its domain.
     settings: the translator's, or changed by the user.
-    volume: the scan, where it has been read already.
+    volume: the scan, where it has been read already, in gray.
 
   Raises:
     UserError: naming the file and what is wrong with it.
   """
-  volume = volume or dispatch.read_scan(scan, index=settings.index)
+  if volume is None or (scan.is_picture and translator.channels > 1):
+    volume = dispatch.read_scan(
+      scan, index=settings.index, channels=translator.channels
+    )
   typical = translator.intensities[0].scaling
   deep = scan.is_picture and volume.voxels.dtype != np.uint8
   if (

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import head
 from cyclegan_jax.mri import intensity
@@ -24,7 +25,7 @@ class Stack:
   """The slices of a volume along a plane, and how they lie on their canvas.
 
   Attributes:
-    images: [S, H, W] in [-1, 1]; a view of the volume.
+    images: [S, H, W] or [S, H, W, C] in [-1, 1]; a view of the volume.
     heads: [S, H, W] bool, where they show the head.
     center: what the canvas of training is about, shares of rows and columns.
     frame: of every one of them on its canvas.
@@ -68,7 +69,7 @@ def cut(
   """Slices of a volume along a plane, at the networks' scale.
 
   Args:
-    unit: [I, J, K] in [-1, 1], the voxels scaled.
+    unit: [I, J, K] or [I, J, K, C] in [-1, 1], the voxels scaled.
     volume: whose grid that is.
     plane: one of `volume.PLANES`.
     settings: the networks' scale.
@@ -82,8 +83,8 @@ def cut(
     UserError: if slices along this plane are too thin or too large.
   """
   images = volume_lib.to_plane(unit, volume.affine, plane)
-  heads = head.find_heads((images + 1) / 2)
-  shape = images.shape[1:]
+  heads = head.find_heads((channels.to_gray(images) + 1) / 2)
+  shape = images.shape[1:3]
   if volume.measured:
     spacing = volume_lib.plane_spacing(volume.affine, plane)[1:]
     resized = framing.resize_by_spacing(shape, spacing, settings.spacing)
@@ -106,6 +107,8 @@ def measure_head(stack: Stack) -> float:
 
 def lay(stack: Stack, rows: Any = slice(None)) -> np.ndarray:
   """Slices of a stack on their canvas: [N, rows, columns] float32 in [-1, 1].
+
+  With their channels, if they have any.
 
   Args:
     stack: from `cut`.

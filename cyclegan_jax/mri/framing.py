@@ -106,13 +106,16 @@ def frame_whole(shape, resized, multiple: int, *, least: int = 0) -> Frame:
 def place(slices: np.ndarray, frame: Frame, *, fill: float) -> np.ndarray:
   """Slices [S, H, W] on their canvas: [S, rows, columns] float32.
 
+  Here and below, slices may have channels as a last axis, and keep them.
+
   Args:
     slices: unit intensities.
     frame: whose `shape` is theirs.
     fill: what the padding holds.
   """
   resized = resize(slices, frame.resized)
-  canvas = np.full((len(slices), *frame.canvas), fill, np.float32)
+  channels = slices.shape[3:]
+  canvas = np.full((len(slices), *frame.canvas, *channels), fill, np.float32)
   on_canvas, on_slice = _overlap(frame)
   canvas[:, *on_canvas] = resized[:, *on_slice]
   return canvas
@@ -123,7 +126,8 @@ def restore(canvas: np.ndarray, frame: Frame, *, fill: float) -> np.ndarray:
 
   What was cropped away holds `fill`.
   """
-  resized = np.full((len(canvas), *frame.resized), fill, np.float32)
+  channels = canvas.shape[3:]
+  resized = np.full((len(canvas), *frame.resized, *channels), fill, np.float32)
   on_canvas, on_slice = _overlap(frame)
   resized[:, *on_slice] = canvas[:, *on_canvas]
   return resize(resized, frame.shape)
@@ -135,8 +139,11 @@ def resize(slices: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
   Slices that have the shape already come back as they are.
   """
   slices = np.asarray(slices, np.float32)
-  if slices.shape[1:] == tuple(shape):
+  if slices.shape[1:3] == tuple(shape):
     return slices
+  if slices.ndim == 4:
+    each = np.moveaxis(slices, -1, 0)
+    return np.stack([resize(channel, shape) for channel in each], axis=-1)
   rows, columns = shape
   resized = np.empty((len(slices), rows, columns), np.float32)
   for out, image in zip(resized, slices, strict=True):

@@ -98,5 +98,5 @@ def _environment():
 def _format_number(value, digits=2):
   """As people write it; a dash for what is not known."""
   if value is None:
-    return '–'
-  return f'{value:.{digits}f}'.replace('-', '−')
+    return '\N{EN DASH}'
+  return f'{value:.{digits}f}'.replace('-', '\N{MINUS SIGN}')

@@ -9,6 +9,7 @@ from PIL import Image
 
 from cyclegan_jax.data import inventory as inventory_lib
 from cyclegan_jax.data import slices as slices_lib
+from cyclegan_jax.mri import channels
 from cyclegan_jax.pages import page
 
 _SHOWN = 24  # slices of a source
@@ -121,7 +122,7 @@ def write(
 
 def _draw(slices):
   """Slices as the networks see them, in rows of eight."""
-  images = slices_lib.load_spread(slices, _SHOWN)
+  images = channels.to_gray(slices_lib.load_spread(slices, _SHOWN))
   columns = min(8, len(images))
   rows = -(-len(images) // columns)
   sheet = Image.new('L', (columns * _TILE, rows * _TILE))

@@ -12,6 +12,8 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from cyclegan_jax.mri import channels
+
 _SMALL, _LARGE = 128, 192  # pixels: lower tiles are enlarged to be seen
 _GAP = 2
 _LINE = 28  # pixels: of the caption, and of the headings
@@ -39,7 +41,7 @@ def draw_samples(images: dict, domains: tuple[str, str], *, step: int):
 
   Args:
     images: 'a', 'fake_b', 'cycled_a', 'b', 'fake_a', 'cycled_b', each
-      [N, H, W, 1] in [-1, 1].
+      [N, H, W, C] in [-1, 1].
     domains: names of a and b for people.
     step: done, for the caption.
 
@@ -58,8 +60,8 @@ def draw_samples(images: dict, domains: tuple[str, str], *, step: int):
   scale = _choose_scale(images['a'].shape[1], 1, _SMALL)
   tiles = [
     [
-      _make_tile((image[..., 0] + 1) / 2, scale, (1, 1))
-      for image in np.asarray(images[stage])
+      _make_tile((image + 1) / 2, scale, (1, 1))
+      for image in channels.to_gray(np.asarray(images[stage]))
     ]
     for stage in labels
   ]

@@ -30,7 +30,10 @@ def save(folder, number, image):
 
 def load(data):
   return {
-    domain: (slices.load_spread(each, start.count_slices(each.size)) + 1) / 2
+    domain: (
+      slices.load_spread(each, start.count_slices(each.size))[..., 0] + 1
+    )
+    / 2
     for domain, each in data.train.items()
   }
 
@@ -50,7 +53,7 @@ def test_inverted_heads_start_inverted(config, tmp_path, capsys):
   deviation = build.surroundings(config)
   maps = start.fit_maps(load(data), _NAMES, deviation=deviation)
   assert set(maps) == {'ab', 'ba'}
-  images = (data.train['a'].load(0)[None] + 1) / 2
+  images = (data.train['a'].load(0)[None, ..., 0] + 1) / 2
   mapped = fit.apply_map(maps['ab'], images, deviation=deviation)
   head = images > 0.1
   assert np.abs(mapped - (1.1 - images))[head].mean() < 0.06

@@ -86,7 +86,7 @@ def test_a_patient_is_a_volume_again(pairs):
   case, plane = closing.make_volume(pairs, 'bert', invert, pixel=1.5)
   assert plane == 'axial' and case.spacing == (3.0, 1.5, 1.5)
   assert case.images['a'].shape == (20, 32, 32)
-  expected = np.stack([pairs['b'].load(20 + i) for i in range(20)])
+  expected = np.stack([pairs['b'].load(20 + i) for i in range(20)])[..., 0]
   np.testing.assert_allclose(case.images['b'], (expected + 1) / 2)
   np.testing.assert_allclose(
     case.images['fake_b'], 0.9 - 0.8 * case.images['a'], atol=1e-6

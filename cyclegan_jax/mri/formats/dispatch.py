@@ -16,6 +16,7 @@ import numpy as np
 
 from cyclegan_jax import errors
 from cyclegan_jax import files
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import limits
 
@@ -71,12 +72,15 @@ class Scan:
     return self.module == 'picture'
 
 
-def read_scan(scan: Scan, *, index: int | None = None) -> volume_lib.Volume:
+def read_scan(
+  scan: Scan, *, index: int | None = None, channels: int = 1
+) -> volume_lib.Volume:
   """Reads a scan; voxels that are no number become its lowest value.
 
   Args:
     scan: from `find_scans`.
     index: which volume of a 4-D file.
+    channels: 3 keeps the colour of pictures: then voxels are [I, J, K, 3].
 
   Raises:
     UserError: naming the file and what is wrong with it.
@@ -86,6 +90,8 @@ def read_scan(scan: Scan, *, index: int | None = None) -> volume_lib.Volume:
   module = load(scan.module)
   if scan.module == 'dicom':
     volume = module.read_series(scan.paths)
+  elif scan.is_picture:
+    volume = module.read(scan.paths[0], channels=channels)
   else:
     volume = module.read(scan.paths[0], index=index)
   axes = volume.affine[:3, :3]
@@ -127,7 +133,8 @@ def write_scan(
   Args:
     path: its suffix names the format; without a known one it is the folder of a
       DICOM series.
-    voxels: [I, J, K] on the grid of `like`.
+    voxels: [I, J, K] on the grid of `like`; of colour [I, J, K, 3], which
+      formats of scans get as luminance.
     like: the scan it was made from.
     provenance: what it says of itself.
     finish: called with the temporary path of the whole scan when nothing is at
@@ -142,6 +149,8 @@ def write_scan(
   _check_place(path, single)
   module = load(MODULES[suffix]) if single else load('dicom_writer')
   write = module.write if single else module.write_series
+  if not (single and MODULES[suffix] == 'picture'):
+    voxels = channels_lib.to_gray(voxels)
   with files.partial_folder(path.parent) as folder:
     partial = folder / path.name
     try:

@@ -15,6 +15,7 @@ from cyclegan_jax.mri.formats import limits
 
 _FORMATS = ('PNG', 'JPEG', 'TIFF')  # of all that Pillow would try
 _WHOLE = ('I;16', 'I;16L', 'I;16B', 'I;16N', 'I')
+_GRAY = ('1', 'L', 'LA')
 _DESCRIPTION = 270  # TIFF tag ImageDescription
 
 
@@ -22,16 +23,20 @@ class CorruptImageError(errors.UserError):
   """A file that begins like an image and cannot be decoded."""
 
 
-def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
-  """Reads a picture, or a TIFF stack, as luminance.
+def read(
+  path: pathlib.Path, *, index: int | None = None, channels: int = 1
+) -> volume_lib.Volume:
+  """Reads a picture, or a TIFF stack.
 
   Args:
     path: of a PNG, JPEG or TIFF file; gray, 8- or 16-bit or float, or 8-bit
-      colour, which becomes luminance (ITU-R BT.601).
+      colour.
     index: for the other formats' sake; a stack is one volume.
+    channels: 1: colour becomes luminance (ITU-R BT.601); 3: it stays.
 
   Returns:
-    Voxels [pages, H, W], uint8, uint16 or float32, without a geometry.
+    Voxels [pages, H, W], uint8, uint16 or float32, without a geometry; of
+    colour that stays [pages, H, W, 3], uint8.
 
   Raises:
     UserError: if the file is no such image at all, declares more pixels than
@@ -44,7 +49,7 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
       warnings.simplefilter('ignore')  # of odd tags; what matters is checked
       warnings.simplefilter('error', Image.DecompressionBombWarning)
       with Image.open(path, formats=_FORMATS) as image:
-        pages = _read_pages(path, image)
+        pages = _read_pages(path, image, channels)
   except errors.UserError:
     raise
   except Image.UnidentifiedImageError:
@@ -59,8 +64,11 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   except Exception as error:  # every decoder raises others
     reason = ' '.join(str(error).split()) or type(error).__name__
     raise CorruptImageError(f'{path}: {reason}') from error
-  if len({page.shape for page in pages}) > 1:
+  if len({page.shape[:2] for page in pages}) > 1:
     raise errors.UserError(f'{path} holds pictures of different sizes')
+  if len({page.ndim for page in pages}) > 1:  # gray ones among colour
+    pages = [np.atleast_3d(page) for page in pages]
+    pages = [page.repeat(4 - page.shape[2], axis=2)[..., :3] for page in pages]
   voxels = np.stack(pages)
   notes = ()
   if not np.ptp(voxels):
@@ -113,7 +121,7 @@ def write(
     first.save(path, quality=95, comment=provenance.description)
 
 
-def _read_pages(path, image):
+def _read_pages(path, image, channels):
   pages, pixels, size = [], 0, path.stat().st_size
   for page in ImageSequence.Iterator(image):
     pixels += page.width * page.height
@@ -121,15 +129,16 @@ def _read_pages(path, image):
     # A byte or a bit at least, and pages may share their data.
     declared = pixels // (8 if page.mode == '1' else 1)
     limits.check_packed(path, declared, size, deflated=False)
-    pages.append(_read_page(page))
+    pages.append(_read_page(page, channels))
   return pages
 
 
-def _read_page(page):
+def _read_page(page, channels):
   if page.mode == 'F':
     return np.asarray(page, np.float32)
   if page.mode in _WHOLE:
     pixels = np.asarray(page)
     fits = pixels.min() >= 0 and pixels.max() <= 65535
     return pixels.astype(np.uint16 if fits else np.float32)
-  return np.asarray(page.convert('L'))
+  colour = channels > 1 and page.mode not in _GRAY
+  return np.asarray(page.convert('RGB' if colour else 'L'))
