@@ -1,6 +1,5 @@
 """Translation: scans in, synthetic scans with the same geometry out."""
 
-import dataclasses
 import functools
 import os
 import pathlib
@@ -8,20 +7,16 @@ import pathlib
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
-from cyclegan_jax import preview as preview_lib
+from cyclegan_jax import one_scan
 from cyclegan_jax.inference import cohort
 from cyclegan_jax.inference import plan as plan_lib
 from cyclegan_jax.inference import records
 from cyclegan_jax.inference import shares
-from cyclegan_jax.inference import translation
-from cyclegan_jax.inference import voxel_types
 from cyclegan_jax.mri import identity
 from cyclegan_jax.mri import scans
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.runtime import kept
-
-_LEVELS = 16  # a result of fewer is none
 
 
 def translate(
@@ -85,9 +80,9 @@ def translate(
     console.say(f'{share}: {len(mine)} of {len(jobs)} scans{advice}')
   _tell(found, todo, model, workdir)
   translate_scan = functools.partial(
-    _translate_scan,
+    one_scan.translate_scan,
     model=model,
-    settings=_choose_slices(model.settings[0], planes, volume),
+    settings=one_scan.choose_slices(model.settings[0], planes, volume),
     voxel_type=voxel_type,
     batch_size=batch_size,
     overwrite=overwrite,
@@ -176,108 +171,3 @@ def _tell(found, todo, model, workdir):
       console.say(
         f'note: {job.target} is less than was written, and is made again'
       )
-
-
-def _translate_scan(
-  job,
-  *,
-  model,
-  settings,
-  voxel_type,
-  batch_size,
-  overwrite,
-  preview,
-  pseudonyms,
-  report,
-  read=None,
-):
-  """False if another process has translated it meanwhile."""
-  scan = job.scan
-  if not overwrite and records.look(job).taken:
-    return False
-  volume, scaling = translation.read_scaled(scan, model, settings, read)
-  for note in volume.notes:
-    console.say(f'note: {scan.place}: {note}')
-  # A picture's white stays white; a scan gets the other contrast's units.
-  pictured = scaling.kind == 'white'
-  target = scaling if pictured else model.intensities[1].scaling
-  with dispatch.naming(scan):
-    if pseudonyms:
-      identity.check_pixels(volume.header)
-    fake = translation.translate_volume(
-      model.generate,
-      volume,
-      batch_size=batch_size * model.devices,
-      settings=settings,
-      multiple=model.multiple,
-      scaling=scaling,
-      target=target,
-      channels=model.channels,
-      report=report,
-    )
-  voxels = fake.voxels
-  if voxel_type == 'input' or pictured:
-    # A picture keeps its black and white: it has as many levels as it shows,
-    # and a black one stays black.
-    levels = 0 if pictured else _LEVELS
-    voxels = voxel_types.convert(
-      voxels, volume.voxels.dtype, scan, levels=levels
-    )
-  provenance = dataclasses.replace(model.provenance(), pseudonyms=pseudonyms)
-  name = scan.paths[0].name if scan.module != 'dicom' else scan.name
-  said = provenance.details | {
-    **({'deidentified': True} if pseudonyms else {'source': name}),
-    'planes': list(settings.planes),
-    'intensities': _describe_units(target, pictured),
-  }
-  if not overwrite and records.look(job).taken:
-    return False
-  if preview:
-    preview_lib.write(
-      job.preview,
-      job.page,
-      name=scan.name if pseudonyms else name,
-      volume=volume,
-      scaling=scaling,
-      fake=fake,
-      target=target,
-      translator=model,
-      details={key: x for key, x in said.items() if not isinstance(x, dict)},
-    )
-  dispatch.write_scan(
-    job.target,
-    voxels,
-    volume,
-    provenance,
-    # The scan comes last: where it is, all the rest is.
-    finish=lambda written: files.write_json(
-      job.sidecar, said | records.complete(scan, written)
-    ),
-  )
-  return True
-
-
-def _describe_units(target, pictured):
-  return {
-    'meaning': (
-      'those of the source picture'
-      if pictured
-      else 'units of the target contrast, as typical of the training scans'
-    ),
-    'air_to_bright': [target.background, target.bright],
-  }
-
-
-def _choose_slices(settings, planes, volume):
-  if volume >= 0:
-    settings = settings._replace(index=volume)
-  if not planes:
-    return settings._replace(planes=settings.planes[:1])
-  planes = list(dict.fromkeys(planes))
-  strange = [each for each in planes if each not in settings.planes]
-  if strange:
-    raise errors.UserError(
-      f'--planes: the model was trained on {", ".join(settings.planes)} '
-      f'slices, not on {", ".join(map(repr, strange))}'
-    )
-  return settings._replace(planes=tuple(planes))

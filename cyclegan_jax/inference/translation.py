@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-import cyclegan_jax
+from cyclegan_jax import version
 from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
@@ -63,7 +63,7 @@ class Translator:
         'model': f'CycleGAN, {self.network} generator',
         'run': self.run,
         'checkpoint': self.step,
-        'software': f'cyclegan_jax {cyclegan_jax.__version__}',
+        'software': f'cyclegan_jax {version.VERSION}',
       },
     )
 
@@ -109,6 +109,44 @@ def translate_volume(
   )
   voxels = intensity.from_unit(unit, target or scaling)
   return dataclasses.replace(volume, voxels=voxels)
+
+
+def translate_scaled(
+  translator: Translator,
+  volume: volume_lib.Volume,
+  scaling: intensity.Scaling,
+  *,
+  settings: framing.SliceSettings,
+  batch_size: int,
+  report: Report = lambda done, total: None,
+) -> tuple[volume_lib.Volume, intensity.Scaling]:
+  """A volume in the other contrast, and the scaling of its intensities.
+
+  A picture's white stays white; a scan gets units as are typical of the other
+  contrast.
+
+  Args:
+    translator: of its domain.
+    volume: to translate.
+    scaling: of its intensities, as `read_scaled` has it.
+    settings: the translator's, or changed by the user.
+    batch_size: slices at a time, on each device.
+    report: called with the slices done and their number.
+  """
+  pictured = scaling.kind == 'white'
+  target = scaling if pictured else translator.intensities[1].scaling
+  fake = translate_volume(
+    translator.generate,
+    volume,
+    batch_size=batch_size * translator.devices,
+    settings=settings,
+    multiple=translator.multiple,
+    scaling=scaling,
+    target=target,
+    channels=translator.channels,
+    report=report,
+  )
+  return fake, target
 
 
 def translate_units(

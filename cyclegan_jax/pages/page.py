@@ -13,8 +13,8 @@ import jinja2
 import markupsafe
 from PIL import Image
 
-import cyclegan_jax
 from cyclegan_jax import files
+from cyclegan_jax import version as version_lib
 
 _LONGEST = 4096  # pixels along a side of a picture; WebP ends at 16383
 NOTICE = 'Synthetic, not for diagnosis'
@@ -41,7 +41,7 @@ def render(template: str, **values: Any) -> str:
     .get_template(template)
     .render(
       notice=NOTICE,
-      version=cyclegan_jax.__version__,
+      version=version_lib.VERSION,
       today=datetime.date.today().isoformat(),
       **values,
     )

@@ -8,8 +8,8 @@ import subprocess
 import jax
 import ml_collections
 
-import cyclegan_jax
 from cyclegan_jax import console
+from cyclegan_jax import version
 from cyclegan_jax.reporting import description
 
 _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
@@ -43,7 +43,7 @@ def say_plan(
   a, b = config.domains
   source = 'simulated heads, no real patients' if data.simulated else 'scans'
   console.say(
-    f'cyclegan_jax {cyclegan_jax.__version__}: {a} (a) to {b} (b) and back; '
+    f'cyclegan_jax {version.VERSION}: {a} (a) to {b} (b) and back; '
     f'{source}; outputs are synthetic, not for diagnosis'
   )
   for domain, name in zip('ab', config.domains, strict=True):
@@ -76,7 +76,7 @@ def describe(config: ml_collections.ConfigDict) -> dict:
   """The config, the versions and the git revision: what config.json holds."""
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
   versions |= {
-    'cyclegan_jax': cyclegan_jax.__version__,
+    'cyclegan_jax': version.VERSION,
     'python': platform.python_version(),
   }
   return {

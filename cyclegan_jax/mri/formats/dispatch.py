@@ -94,10 +94,23 @@ def read_scan(
     volume = module.read(scan.paths[0], channels=channels)
   else:
     volume = module.read(scan.paths[0], index=index)
+  return check_volume(scan.place, volume)
+
+
+def check_volume(place: object, volume: volume_lib.Volume) -> volume_lib.Volume:
+  """A volume fit to be worked with: what is no number becomes its lowest value.
+
+  Args:
+    place: what to call it.
+    volume: as read.
+
+  Raises:
+    UserError: if it does not say where it lies, or holds no numbers.
+  """
   axes = volume.affine[:3, :3]
   if not np.isfinite(volume.affine).all() or not np.linalg.det(axes):
     raise errors.UserError(
-      f'{scan.place} does not say where its voxels lie: its affine is '
+      f'{place} does not say where its voxels lie: its affine is '
       f'{volume.affine[:3].tolist()}'
     )
   voxels = volume.voxels
@@ -105,7 +118,7 @@ def read_scan(
     finite = np.isfinite(voxels)
     bad = int(voxels.size - np.count_nonzero(finite))
     if bad == voxels.size:
-      raise errors.UserError(f'{scan.place}: no voxel is a number')
+      raise errors.UserError(f'{place}: no voxel is a number')
     if bad:
       least = voxels[finite].min()
       volume = dataclasses.replace(

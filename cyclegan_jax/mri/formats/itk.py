@@ -1,5 +1,6 @@
 """NRRD and MetaImage, through SimpleITK."""
 
+import dataclasses
 import errno
 import pathlib
 from typing import NamedTuple
@@ -33,20 +34,38 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   except (RuntimeError, MemoryError) as error:
     reason = (str(error).strip() or 'too large').splitlines()[-1].strip()
     raise errors.UserError(f'{path} cannot be read: {reason}') from None
+  volume = from_image(path, image, index)
+  lines = _read_lines(path) if image.GetDimension() == 3 else ()
+  geometry = volume.header._replace(lines=lines)
+  return dataclasses.replace(volume, header=geometry)
+
+
+def from_image(
+  place: object, image: sitk.Image, index: int | None = None
+) -> volume_lib.Volume:
+  """The scan of a SimpleITK image.
+
+  Args:
+    place: what to call it.
+    image: of three or four dimensions.
+    index: which volume of a 4-D image.
+
+  Raises:
+    UserError: if it is no 3-D scan, or holds several values a voxel.
+  """
   if image.GetNumberOfComponentsPerPixel() > 1:
     raise errors.UserError(
-      f'{path} holds {image.GetNumberOfComponentsPerPixel()} values a voxel; '
+      f'{place} holds {image.GetNumberOfComponentsPerPixel()} values a voxel; '
       'save one of them as a scan of its own'
     )
   voxels = sitk.GetArrayFromImage(image).T  # ITK's arrays are [K, J, I]
-  voxels = volume_lib.take_volume(path, voxels, index)
+  voxels = volume_lib.take_volume(place, voxels, index)
   size = image.GetDimension()
   direction = np.reshape(image.GetDirection(), (size, size))[:3, :3]
   geometry = (
     image.GetOrigin()[:3],
     image.GetSpacing()[:3],
     tuple(direction.ravel().tolist()),
-    _read_lines(path) if size == 3 else (),
   )
   affine = np.eye(4)
   affine[:3, :3] = direction * image.GetSpacing()[:3]
@@ -70,22 +89,44 @@ def write(
     UserError: if the grid of `like` is sheared.
     OSError: if the disk does not take it.
   """
-  image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
-  geometry = like.header
-  if not isinstance(geometry, _Geometry):
-    geometry = _from_affine(path, like.affine)
-  image.SetOrigin(geometry.origin)
-  image.SetSpacing(geometry.spacing)
-  image.SetDirection(geometry.direction)
-  image.SetMetaData('Comment', provenance.description)
+  image = to_image(voxels, like, provenance, place=path)
   nrrd = path.suffix.lower() == '.nrrd'
   try:
     sitk.WriteImage(image, str(path), useCompression=nrrd)
   except RuntimeError:  # a page, which need not tell the cause
     reason = 'it could not be written whole; is there room for it?'
     raise OSError(errno.EIO, reason, str(path)) from None
-  if nrrd and geometry.lines:
-    _restore_lines(path, geometry.lines)
+  if nrrd and isinstance(like.header, _Geometry) and like.header.lines:
+    _restore_lines(path, like.header.lines)
+
+
+def to_image(
+  voxels: np.ndarray,
+  like: volume_lib.Volume,
+  provenance: volume_lib.Provenance,
+  *,
+  place: object = 'the image',
+) -> sitk.Image:
+  """A SimpleITK image of voxels [I, J, K] on the grid of `like`.
+
+  Args:
+    voxels: as said.
+    like: the scan they were made from.
+    provenance: what they say of themselves.
+    place: where they are to go, for a message.
+
+  Raises:
+    UserError: if the grid of `like` is sheared.
+  """
+  image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
+  geometry = like.header
+  if not isinstance(geometry, _Geometry):
+    geometry = _from_affine(place, like.affine)
+  image.SetOrigin(geometry.origin)
+  image.SetSpacing(geometry.spacing)
+  image.SetDirection(geometry.direction)
+  image.SetMetaData('Comment', provenance.description)
+  return image
 
 
 class _Geometry(NamedTuple):

@@ -1,6 +1,7 @@
 """NIfTI-1 and NIfTI-2, compressed or not."""
 
 from collections.abc import Iterator
+import dataclasses
 import gzip
 import json
 import logging
@@ -43,14 +44,8 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
   try:
     image_class, stored = _check(path)
     image: Any = image_class.from_filename(path)
-    shape, kind = image.shape, image.get_data_dtype()
-    if kind.fields or kind.kind not in 'iuf':
-      raise errors.UserError(
-        f'{path} holds {kind} voxels, not single real numbers; save the '
-        'magnitude or one channel'
-      )
-    picked = volume_lib.select_volume(path, shape, index)
-    voxels = np.asanyarray(image.dataobj[picked])
+    notes = tuple(_note_assumed(stored))
+    return dataclasses.replace(from_image(path, image, index), notes=notes)
   except errors.UserError:
     raise
   except Exception as error:  # gzip, zlib, struct and more: it is broken
@@ -58,13 +53,35 @@ def read(path: pathlib.Path, *, index: int | None = None) -> volume_lib.Volume:
       f'{path} cannot be read: {limits.explain(error)}; copy it again, or take '
       'it out'
     ) from None
+
+
+def from_image(
+  place: object, image: Any, index: int | None = None
+) -> volume_lib.Volume:
+  """The scan of a nibabel image.
+
+  Args:
+    place: what to call it.
+    image: with a spatial affine: NIfTI, or another that nibabel reads.
+    index: which volume of a 4-D image.
+
+  Raises:
+    UserError: if it is no 3-D scan, or in colour.
+  """
+  kind = np.dtype(image.get_data_dtype())
+  if kind.fields or kind.kind not in 'iuf':
+    raise errors.UserError(
+      f'{place} holds {kind} voxels, not single real numbers; save the '
+      'magnitude or one channel'
+    )
+  picked = volume_lib.select_volume(place, image.shape, index)
+  voxels = np.asanyarray(image.dataobj[picked])
   if voxels.dtype.kind == 'f':
     voxels = voxels.astype(_float_type(voxels))
   return volume_lib.Volume(
     voxels=voxels.reshape(voxels.shape[:3]),
     affine=np.array(image.affine, float),
     header=image.header,
-    notes=tuple(_note_assumed(stored)),
   )
 
 
@@ -74,7 +91,16 @@ def write(
   like: volume_lib.Volume,
   provenance: volume_lib.Provenance,
 ):
-  """Writes voxels [I, J, K] on the grid of `like`, in their own type.
+  """Writes voxels [I, J, K] on the grid of `like`, as `to_image` has them."""
+  nib.save(to_image(voxels, like, provenance), path)
+
+
+def to_image(
+  voxels: np.ndarray,
+  like: volume_lib.Volume,
+  provenance: volume_lib.Provenance,
+) -> nib.Nifti1Image:
+  """A NIfTI image of voxels [I, J, K] on the grid of `like`, in their own type.
 
   A source that was NIfTI gives its version, units, qform and sform with their
   codes; any other gives its affine, in scanner coordinates.
@@ -98,7 +124,7 @@ def write(
   header['descrip'] = provenance.plain_description  # 80 bytes of ASCII
   comment = json.dumps(provenance.details, ensure_ascii=False).encode()
   header.extensions.append(nifti1.Nifti1Extension('comment', comment))
-  nib.save(image, path)
+  return image
 
 
 def _check(path) -> tuple[Any, Any]:
