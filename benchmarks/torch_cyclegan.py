@@ -1,12 +1,12 @@
-"""The CycleGAN step in PyTorch, to measure ours by. Nothing else imports it.
+"""The CycleGAN step in PyTorch: what ours is measured by, and tested against.
 
 Written to the same algorithm as junyanz/pytorch-CycleGAN-and-pix2pix: its
 networks, losses, order of updates and optimizer, its in-place activations, its
 gradients of the discriminators switched off while the generators learn. As in
 ours the biases that a normalisation cancels are left out.
 
-Modules and parameters carry the names of `cyclegan_jax.models`, so that one set
-of weights fits both.
+Modules and parameters carry the names of `cyclegan_jax.networks`, so that one
+set of weights fits both.
 """
 
 import itertools
@@ -18,24 +18,46 @@ from torch.nn import functional
 
 
 class UNet(nn.Module):
-  """`generators.UNet` with its default fields; images [B, 1, H, W]."""
+  """`generators.UNet` without dropout; images [B, 1, H, W]."""
 
-  def __init__(self, features: int, levels: int):
+  def __init__(
+    self,
+    features: int,
+    levels: int,
+    *,
+    leak: float = 0.2,
+    skip_leak: float = 0.0,
+    affine: bool = False,
+    norm_innermost: bool = False,
+  ):
     super().__init__()
+    self.leak, self.skip_leak = leak, skip_leak
     widths = [features * min(2**i, 8) for i in range(levels)]
     layer = dict(kernel_size=4, stride=2, padding=1)
-    inner = range(1, levels - 1)
     self.levels = levels
+    self.normalised = range(1, levels if norm_innermost else levels - 1)
     for level, width in enumerate(widths):
       before = widths[level - 1] if level else 1
       self.add_module(
         f'down_{level}',
-        nn.Conv2d(before, width, bias=level not in inner, **layer),
+        nn.Conv2d(
+          before,
+          width,
+          bias=level not in self.normalised and not affine,
+          **layer,
+        ),
       )
+      if level in self.normalised:
+        self.add_module(
+          f'down_norm_{level}', nn.InstanceNorm2d(width, affine=affine)
+        )
     for level, width in enumerate(widths[:-1]):
       below = widths[level + 1] * (1 if level == levels - 2 else 2)
       self.add_module(
         f'up_{level}', nn.ConvTranspose2d(below, width, bias=False, **layer)
+      )
+      self.add_module(
+        f'up_norm_{level}', nn.InstanceNorm2d(width, affine=affine)
       )
     self.out = nn.ConvTranspose2d(2 * features, 1, **layer)
 
@@ -43,18 +65,28 @@ class UNet(nn.Module):
     skips, features = [], images
     for level in range(self.levels):
       if level:
-        features = functional.leaky_relu(features, 0.2)
+        features = functional.leaky_relu(features, self.leak)
       features = getattr(self, f'down_{level}')(features)
-      if 0 < level < self.levels - 1:
-        features = functional.instance_norm(features, eps=1e-5)
+      if level in self.normalised:
+        features = getattr(self, f'down_norm_{level}')(features)
       skips.append(features)
-    features = functional.relu(skips.pop(), inplace=True)
+    features = self.rectify_skip(skips.pop(), inplace=True)
     for level in reversed(range(self.levels - 1)):
       features = getattr(self, f'up_{level}')(features)
-      features = functional.instance_norm(features, eps=1e-5)
-      features = torch.cat([skips.pop(), features], dim=1)
-      features = functional.relu(features, inplace=True)
+      features = getattr(self, f'up_norm_{level}')(features)
+      if self.skip_leak:
+        features = functional.relu(features, inplace=True)
+        skip = self.rectify_skip(skips.pop())
+        features = torch.cat([skip, features], dim=1)
+      else:  # both at once, in place
+        features = torch.cat([skips.pop(), features], dim=1)
+        features = functional.relu(features, inplace=True)
     return torch.tanh(self.out(features))
+
+  def rectify_skip(self, features, inplace=False):
+    if not self.skip_leak:
+      return functional.relu(features, inplace=inplace)
+    return functional.leaky_relu(features, self.skip_leak, inplace=inplace)
 
 
 class ResNet(nn.Module):
@@ -101,26 +133,42 @@ class ResNet(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-  """`discriminators.PatchDiscriminator`, three layers; images [B, 1, H, W]."""
+  """`discriminators.PatchDiscriminator`; images [B, 1, H, W]."""
 
-  def __init__(self, features: int):
+  def __init__(
+    self,
+    features: int,
+    *,
+    layers: int = 3,
+    leak: float = 0.2,
+    affine: bool = False,
+  ):
     super().__init__()
+    self.layers, self.leak = layers, leak
     layer = dict(kernel_size=4, padding=1)
-    self.conv_0 = nn.Conv2d(1, features, stride=2, **layer)
-    for i, stride in ((1, 2), (2, 2), (3, 1)):
-      before = features * 2 ** (i - 1)
+    self.conv_0 = nn.Conv2d(1, features, stride=2, bias=not affine, **layer)
+    widths = [features * min(2**i, 8) for i in range(layers + 1)]
+    for i in range(1, layers + 1):
       self.add_module(
         f'conv_{i}',
-        nn.Conv2d(before, 2 * before, stride=stride, bias=False, **layer),
+        nn.Conv2d(
+          widths[i - 1],
+          widths[i],
+          stride=2 if i < layers else 1,
+          bias=False,
+          **layer,
+        ),
       )
-    self.out = nn.Conv2d(8 * features, 1, **layer)
+      self.add_module(f'norm_{i}', nn.InstanceNorm2d(widths[i], affine=affine))
+    self.out = nn.Conv2d(widths[-1], 1, **layer)
 
   def forward(self, images):
-    features = functional.leaky_relu(self.conv_0(images), 0.2, inplace=True)
-    for i in (1, 2, 3):
+    features = self.conv_0(images)
+    features = functional.leaky_relu(features, self.leak, inplace=True)
+    for i in range(1, self.layers + 1):
       features = getattr(self, f'conv_{i}')(features)
-      features = functional.instance_norm(features, eps=1e-5)
-      features = functional.leaky_relu(features, 0.2, inplace=True)
+      features = getattr(self, f'norm_{i}')(features)
+      features = functional.leaky_relu(features, self.leak, inplace=True)
     return self.out(features)
 
 
@@ -130,11 +178,14 @@ class Step:
   Args:
     networks: {'gen_ab', 'gen_ba', 'disc_a', 'disc_b'}.
     batch: images {'a', 'b'}, each [B, 1, H, W] in [-1, 1].
-    cycle, identity, discriminator: weights of the losses, least squares.
+    cycle, identity, discriminator: weights of the losses.
+    kind: of the adversarial loss, one of `losses.KINDS`.
   """
 
-  def __init__(self, networks, batch, *, cycle, identity, discriminator):
-    self.networks, self.batch = networks, batch
+  def __init__(
+    self, networks, batch, *, cycle, identity, discriminator, kind='lsgan'
+  ):
+    self.networks, self.batch, self.kind = networks, batch, kind
     self.weights = cycle, identity, discriminator
 
     def adam(first, second):
@@ -152,9 +203,6 @@ class Step:
     a, b = self.batch['a'], self.batch['b']
     gen_ab, gen_ba, disc_a, disc_b = self.networks.values()
 
-    def verdict(scores, real):
-      return functional.mse_loss(scores, torch.full_like(scores, real))
-
     fake_b, fake_a = gen_ab(a), gen_ba(b)
     cycled_a, cycled_b = gen_ba(fake_b), gen_ab(fake_a)
 
@@ -164,8 +212,8 @@ class Step:
     terms = {
       'identity_b': functional.l1_loss(gen_ab(b), b),
       'identity_a': functional.l1_loss(gen_ba(a), a),
-      'adversarial_ab': verdict(disc_b(fake_b), 1.0),
-      'adversarial_ba': verdict(disc_a(fake_a), 1.0),
+      'adversarial_ab': judge(disc_b(fake_b), 1.0, self.kind),
+      'adversarial_ba': judge(disc_a(fake_a), 1.0, self.kind),
       'cycle_a': functional.l1_loss(cycled_a, a),
       'cycle_b': functional.l1_loss(cycled_b, b),
     }
@@ -186,12 +234,22 @@ class Step:
       ('b', disc_b, b, fake_b),
     ):
       loss = discriminator * (
-        verdict(network(real), 1.0) + verdict(network(fake.detach()), 0.0)
+        judge(network(real), 1.0, self.kind)
+        + judge(network(fake.detach()), 0.0, self.kind)
       )
       loss.backward()
       terms[f'discriminator_{domain}'] = loss
     self.disc_adam.step()
     return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def judge(scores: torch.Tensor, real: float, kind: str) -> torch.Tensor:
+  """`losses.adversarial_loss`: how far scores are from the verdict."""
+  loss = {
+    'lsgan': functional.mse_loss,
+    'bce': functional.binary_cross_entropy_with_logits,
+  }[kind]
+  return loss(scores, torch.full_like(scores, real))
 
 
 def load(network: nn.Module, make_param) -> nn.Module:
@@ -204,7 +262,7 @@ def load(network: nn.Module, make_param) -> nn.Module:
   """
   params = {}
   for name, parameter in network.named_parameters():
-    path = name.replace('.', '/').replace('/weight', '/kernel')
+    path = path_of(name, parameter.ndim)
     if parameter.ndim == 4:  # [O, I, k, k]
       shape = tuple(parameter.permute(2, 3, 1, 0).shape)
       array = make_param(path, shape).transpose(3, 2, 0, 1)
@@ -213,3 +271,25 @@ def load(network: nn.Module, make_param) -> nn.Module:
     params[name] = torch.from_numpy(np.ascontiguousarray(array))
   network.load_state_dict(params, assign=True)
   return network.requires_grad_(True)
+
+
+def path_of(name: str, axes: int) -> str:
+  """Ours of a parameter with so many axes: 'block_0/conv_1/kernel'."""
+  kind = 'kernel' if axes == 4 else 'scale'  # of a normalisation
+  return name.replace('.', '/').replace('/weight', f'/{kind}')
+
+
+def unload(network: nn.Module, find=lambda parameter: parameter) -> dict:
+  """What belongs to the parameters, by their paths in ours and in its layout.
+
+  Args:
+    network: of this module.
+    find: from a parameter to a tensor of its shape, such as its moment.
+  """
+  found = {}
+  for name, parameter in network.named_parameters():
+    array = find(parameter).detach().numpy()
+    if array.ndim == 4:
+      array = array.transpose(2, 3, 1, 0)
+    found[path_of(name, array.ndim)] = array
+  return found
