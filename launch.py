@@ -8,6 +8,8 @@ r"""Command line: flags and a table of modes.
   python launch.py --mode=evaluate --workdir=W --source_a=DIR --source_b=DIR
   python launch.py --mode=list --workdir=W
   python launch.py --mode=pack --workdir=W --target=model.zip
+  python launch.py --mode=export --workdir=W --direction=ab --format=onnx \
+      --target=model.onnx
 
 What --mode=pack has written takes the place of W in all but training, which
 begins from it with --config.start_from=model.zip.
@@ -38,6 +40,7 @@ from cyclegan_jax import command_line
 from cyclegan_jax import errors
 from cyclegan_jax import places
 from cyclegan_jax.inference import shares
+from cyclegan_jax.interop import formats
 from cyclegan_jax.runtime import host
 from cyclegan_jax.runtime import signals
 
@@ -51,6 +54,14 @@ def _check_translation(given):
   shares.choose(given['shard'], os.environ)
   checks.check_inference(given['workdir'], given)
   places.check_target(given['target'])
+
+
+def _check_export(given):
+  checks.check_inference(given['workdir'], given)
+  formats.check(given['format'], given['target'])
+  checks.check_new_file(
+    pathlib.Path(given['target']), overwrite=given['overwrite']
+  )
 
 
 def _check_survey(given):
@@ -123,6 +134,18 @@ MODES = {
     required=_RUN | {'target': 'model.zip, the file to write'},
     optional=('checkpoint', 'overwrite'),
   ),
+  'export': command_line.Mode(
+    entry='cyclegan_jax.export:export',
+    help='writes one direction of a model for other programs',
+    check=_check_export,
+    required=_RUN
+    | {
+      'direction': 'ab, or ba for back',
+      'format': f'one of {", ".join(formats.FORMATS)}',
+      'target': 'the file to write',
+    },
+    optional=('checkpoint', 'overwrite'),
+  ),
 }
 
 config_flags.DEFINE_config_file(
@@ -136,6 +159,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_enum(
   'direction', None, ['ab', 'ba'], 'From domain a to b, or back'
+)
+flags.DEFINE_enum(
+  'format', None, list(formats.FORMATS), 'Of the file of --mode=export'
 )
 flags.DEFINE_string('source', None, 'A scan, or a folder of scans.')
 flags.DEFINE_string('target', None, 'A file, or a folder, to write to.')

@@ -155,15 +155,20 @@ def check_pack(workdir: str, arguments: dict):
       f'--target={target}: name a file that ends in .zip, such as '
       f'{target.name or "model"}.zip'
     )
+  check_new_file(target, overwrite=arguments['overwrite'])
+
+
+def check_new_file(target: pathlib.Path, *, overwrite: bool):
+  """Checks that a file can be made there, and that none has to give way."""
   if target.is_dir():
     raise errors.UserError(f'--target={target} is a folder; name a file')
   if not target.parent.is_dir():
     raise errors.UserError(
       f'--target={target}: there is no folder {target.parent}; make it first'
     )
-  if target.exists() and not arguments['overwrite']:
+  if target.exists() and not overwrite:
     raise errors.UserError(f'--target={target} exists; --overwrite replaces it')
-  places.check_file(arguments['target'])
+  places.check_file(str(target))
 
 
 def _read_alone(source):

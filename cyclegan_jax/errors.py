@@ -25,5 +25,9 @@ class Incomplete(Exception):
   """Some of several scans could not be processed; the others are done."""
 
 
+class Unfaithful(Exception):
+  """What would have been exported does not compute what the network does."""
+
+
 # Told without a traceback, with status 1.
-ENDINGS = (Interrupted, PeerLost, Unsaved, Incomplete)
+ENDINGS = (Interrupted, PeerLost, Unsaved, Incomplete, Unfaithful)

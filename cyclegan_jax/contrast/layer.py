@@ -11,8 +11,8 @@ from cyclegan_jax import array_types
 from cyclegan_jax.contrast import fit
 
 # Of the range: what tissue is above the air, and above it less blurred.
-_TISSUE, _SHARP = 0.04, 0.02
-_INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
+TISSUE, SHARP = 0.04, 0.02
+INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
 
 
 class ContrastLayer(nn.Module):
@@ -34,7 +34,7 @@ class ContrastLayer(nn.Module):
     """Images [B, H, W, 1] in [-1, 1] to the map's, before `tanh`."""
     values = self.param('values', lambda _: jnp.asarray(fit.unchanged()))
     mapped = 2 * map_contrast((images + 1) / 2, values, self.deviation) - 1
-    return jnp.arctanh(jnp.clip(mapped, -_INSIDE, _INSIDE))
+    return jnp.arctanh(jnp.clip(mapped, -INSIDE, INSIDE))
 
 
 def map_contrast(
@@ -44,9 +44,7 @@ def map_contrast(
 
   Heads are as `find_heads` sees them.
   """
-  radius = int(3 * deviation + 0.5)  # as SciPy has it
-  window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-  window = jnp.asarray(window / window.sum(), images.dtype)
+  window = jnp.asarray(make_window(deviation), images.dtype)
   surroundings = images
   for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
     surroundings = lax.conv_general_dilated(
@@ -64,6 +62,13 @@ def map_contrast(
   return jnp.where(find_heads(images), mapped, images)
 
 
+def make_window(deviation: float) -> np.ndarray:
+  """Weights of a Gaussian in one dimension, [2 r + 1], r as SciPy has it."""
+  radius = int(3 * deviation + 0.5)
+  window = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
+  return window / window.sum()
+
+
 def find_heads(images: array_types.Images) -> chex.Array:
   """`mri.head.find_heads` as far as one compiled pass can tell: bool.
 
@@ -77,11 +82,12 @@ def find_heads(images: array_types.Images) -> chex.Array:
     images: [B, H, W, 1] in [0, 1].
   """
   images = lax.stop_gradient(images)
-  side = max(2, images.shape[1] // 16)
+  # In this order: of symbolic sides it is known that they are 32 and above.
+  side = max(images.shape[1] // 16, 2)
   rows = jnp.stack([images[:, :side], images[:, -side:]], 1)
   corners = jnp.stack([rows[:, :, :, :side], rows[:, :, :, -side:]], 1)
   means, deviations = (
-    measure(corners, axis=(3, 4, 5)).reshape(len(images), 4)
+    measure(corners, axis=(3, 4, 5)).reshape(images.shape[0], 4)
     for measure in (jnp.mean, jnp.std)
   )
   darkest = means.argmin(1, keepdims=True)
@@ -90,8 +96,8 @@ def find_heads(images: array_types.Images) -> chex.Array:
     for each in (means, deviations)
   )
   blurred = nn.avg_pool(images, (3, 3), padding='SAME')
-  tissue = (blurred > level + jnp.maximum(_TISSUE, 1.5 * noise)) & (
-    images > level + _SHARP + noise
+  tissue = (blurred > level + jnp.maximum(TISSUE, 1.5 * noise)) & (
+    images > level + SHARP + noise
   )
   heads = True
   for axis in (1, 2):

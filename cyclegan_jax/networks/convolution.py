@@ -115,12 +115,13 @@ def choose_form(
 
   Args:
     which: 'forward', 'input' or 'kernel'.
-    images: [B, H, W, I], shape of the convolution's input.
+    images: [B, H, W, I], shape of the convolution's input; sides that are
+      known to be multiples alone, as of an export, take 'direct'.
     kernel: [k, k, I, O], shape.
     stride: of the convolution.
     padding: likewise.
   """
-  if jax.default_backend() != 'cpu':
+  if jax.default_backend() != 'cpu' or not forms.are_known(images[:3]):
     return 'direct'
   size, _, inputs, outputs = kernel
   batch, *sides, _ = images

@@ -10,6 +10,8 @@ result, [B, h, w, O], and a form is called
   kernel   (images, cotangent, shape of the kernel, stride, padding)
 """
 
+from collections.abc import Sequence
+
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -28,13 +30,23 @@ def fitting(
   return [form for form in FORMS[which] if form not in unfit]
 
 
+def are_known(sides: Sequence) -> bool:
+  """Whether sides are numbers; those of an export may be symbols."""
+  return all(isinstance(side, int) for side in sides)
+
+
 def _direct(images, kernel, stride, padding):
   """XLA's own convolution."""
+  after = padding
+  if not are_known(images.shape[1:3]):
+    # Padding that no window reaches, if sides divide by the stride: with it JAX
+    # cannot prove how large the result is.
+    after -= (2 * padding - kernel.shape[0]) % stride
   return lax.conv_general_dilated(
     images,
     kernel,
     (stride, stride),
-    ((padding, padding),) * 2,
+    ((padding, after),) * 2,
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
 

@@ -1,0 +1,1 @@
+"""Generators in the file formats of other programs."""
