@@ -4,13 +4,13 @@ import dataclasses
 import json
 import pathlib
 
-import cyclegan_jax
 from cyclegan_jax import build
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import source as source_lib
 from cyclegan_jax import stored_config
+from cyclegan_jax import version as version_lib
 from cyclegan_jax.interop import formats
 from cyclegan_jax.interop import verification
 from cyclegan_jax.runtime import kept
@@ -104,7 +104,7 @@ def describe(
   images = f'float32 {layout} in [-1, 1], C = {network.channels}'
   return {
     'notice': _NOTICE,
-    'software': f'cyclegan_jax {cyclegan_jax.__version__}',
+    'software': f'cyclegan_jax {version_lib.VERSION}',
     'run': source.run,
     'checkpoint': str(meta.step),
     'network': type(network).__name__,
