@@ -17,6 +17,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import run as run_lib
 from cyclegan_jax.data import batches as batches_lib
 from cyclegan_jax.evaluation import monitor
+from cyclegan_jax.gan import idle
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.reporting import description
@@ -136,6 +137,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
   )
   watched = monitor.choose(run.data.train, image_size=size)
   num_steps = run.plan.num_steps
+  is_known = run.meta.step > 0  # which layers no gradient reaches
   in_flight = collections.deque()
   for step in range(run.meta.step, num_steps):
     # The host is some steps ahead of the devices, with the next batches on
@@ -146,6 +148,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
     devices.throttle(in_flight, metrics)
     done, last = step + 1, step + 1 == num_steps
     logbook.record(done, metrics)
+    is_known = is_known or idle.tell(state, _say_once)
     if last or is_due(done, config.sample_every_steps):
       stages = samples | reconstruct(state, samples)
       picture = pictures.draw_samples(stages, config.domains, step=done)
@@ -177,6 +180,11 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
         f'interrupted: step {done} is saved, the same command resumes there'
       )
   return state
+
+
+def _say_once(line):
+  if processes.is_first():
+    console.say(line)
 
 
 def is_due(step: int, every: int) -> bool:
