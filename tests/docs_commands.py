@@ -64,6 +64,7 @@ TARGETS = {
   'out/all': 'out/all',
   PACKED: PACKED,
   'compare.html': 'compare.html',
+  **{each: each for each in ('model.onnx', 'model.stablehlo')},
 }
 _PLACES = (
   *('source', 'source_a', 'source_b'),

@@ -284,6 +284,12 @@ def test_commands_run(command, parse, start, scans, trained_here, tmp_path):
 @pytest.mark.docs
 @pytest.mark.parametrize('page,code', _CODE)
 def test_code_runs(page, code, start, scans, trained_here, tmp_path):
+  for name in re.findall(r"'(model\.(?:onnx|stablehlo))'", code):
+    words = ['--mode=export', f'--workdir={trained_here}', '--direction=ab']
+    kind = name.partition('.')[2]
+    start(
+      'launch.py', *words, f'--format={kind}', f'--target={tmp_path / name}'
+    )
   for there, here in (
     ('runs/python', tmp_path / 'new'),
     ('runs/mine', trained_here),

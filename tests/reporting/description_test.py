@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from configs import smoke
 from cyclegan_jax.reporting import description
 
 
@@ -14,7 +15,7 @@ def test_a_file_that_tells_no_config_is_none(tmp_path, content):
   assert description.read(tmp_path) == {}
 
 
-def test_a_file_is_read_as_it_was_written(config, tmp_path):
-  written = {'config': config.to_dict(), 'versions': {}}
+def test_a_file_is_read_as_it_was_written(tmp_path):
+  written = {'config': smoke.get_config().to_dict(), 'versions': {}}
   (tmp_path / 'config.json').write_text(json.dumps(written))
   assert description.read(tmp_path) == json.loads(json.dumps(written))
