@@ -130,7 +130,9 @@ class Model:
         os.fspath(target),
       )
     else:
-      jobs = _plan_paths(list(map(os.fspath, sources)), os.fspath(target))
+      jobs = _plan_paths(
+        [os.fspath(each) for each in sources], os.fspath(target)
+      )
     for job in jobs:
       if overwrite or not job.target.exists():
         self._run(job, settings, overwrite)

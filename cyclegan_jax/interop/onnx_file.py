@@ -46,7 +46,7 @@ def load(
 
   def translate(images):
     inputs = {'images': np.ascontiguousarray(images.transpose(0, 3, 1, 2))}
-    return session.run(None, inputs)[0].transpose(0, 2, 3, 1)
+    return np.asarray(session.run(None, inputs)[0]).transpose(0, 2, 3, 1)
 
   return translate
 

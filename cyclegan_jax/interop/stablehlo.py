@@ -57,7 +57,7 @@ def symbolic_shape(network: Any) -> tuple:
   multiple = 2**network.halvings
   least = -(-SMALLEST // multiple)
   rows, columns = f'{multiple}*h', f'{multiple}*w'
-  return export.symbolic_shape(
+  shape = export.symbolic_shape(
     f'b, {rows}, {columns}, {network.channels}',
     constraints=[
       f'h >= {least}',
@@ -65,3 +65,4 @@ def symbolic_shape(network: Any) -> tuple:
       f'floordiv({rows}, 16) <= {columns}',
     ],
   )
+  return tuple(shape)
