@@ -1,5 +1,10 @@
 """The door for programs: the same as the command line, for images of theirs."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -123,3 +128,27 @@ def test_mistakes_are_told_in_a_line(model, trained, head, tmp_path):
     with pytest.raises(errors.UserError, match=told) as caught:
       call()
     assert '\n' not in str(caught.value)
+
+
+def test_it_is_the_command_line_to_the_bit(trained, head, tmp_path):
+  """Each in a process of its own, as people start them."""
+  target = tmp_path / 'T2.nii.gz'
+  words = ('--mode=translate', '--direction=ab', f'--workdir={trained}')
+  words = ('launch.py', *words, f'--source={head}', f'--target={target}')
+  code = (
+    'import cyclegan_jax, nibabel, numpy\n'
+    f'model = cyclegan_jax.load({str(trained)!r})\n'
+    f'made = model(nibabel.load({str(head)!r})).get_fdata()\n'
+    f'told = nibabel.load({str(target)!r}).get_fdata()\n'
+    'numpy.testing.assert_array_equal(made, told)\n'
+  )
+  # With the flags that each sets by itself, and no others.
+  plain = {k: x for k, x in os.environ.items() if k != 'XLA_FLAGS'}
+  root = pathlib.Path(__file__).parent.parent
+  for arguments in (words, ('-c', code)):
+    subprocess.run(
+      [sys.executable, *arguments],
+      cwd=root,
+      env=plain | {'PYTHONPATH': str(root)},
+      check=True,
+    )
