@@ -32,9 +32,6 @@ LOCAL = (
   'data.cache',
 )
 
-# Fields that older versions did not know, as they went without.
-_UNKNOWN_ONCE = {'start_from': '', 'channels': 1}
-
 # Fields that may change when a run is resumed: they decide how long it goes on,
 # what it tells and on what it runs, not what a step does. Where the data lie
 # may change too; that they are the same is checked when they have been read.
@@ -249,13 +246,12 @@ def check_workdir(config, workdir: pathlib.Path):
     return
   path = workdir / 'config.json'
   try:
-    run = dict(json.loads(path.read_text())['config'])
+    run = rules.complete(json.loads(path.read_text())['config'])
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise errors.UserError(
       f'{workdir} holds checkpoints but {path} cannot be read ({error}); '
       'use another --workdir'
     ) from None
-  run = _UNKNOWN_ONCE | run
   differing = [
     f'{name} ({_show(old)} there, {_show(new)} now)'
     for name, (old, new) in find_changes(run, config.to_dict()).items()

@@ -75,8 +75,9 @@ class Model:
           f'{os.fspath(image)} is a path: say where its translation goes, '
           'target=...'
         )
-      (written,) = self._write([image], target, settings, overwrite)
-      return written
+      return self._write(
+        os.fspath(image), os.fspath(target), settings, overwrite
+      )
     if isinstance(image, np.ndarray):
       if affine is None:
         raise errors.UserError(
@@ -124,18 +125,14 @@ class Model:
       self.translator.settings[0], list(planes), volume
     )
     if isinstance(sources, (str, os.PathLike)):
-      jobs = plan.plan_jobs(
-        scans.find_scans(os.fspath(sources)),
-        os.fspath(sources),
-        os.fspath(target),
-      )
+      source = os.fspath(sources)
+      jobs = plan.plan_jobs(scans.find_scans(source), source, os.fspath(target))
     else:
       jobs = _plan_paths(
         [os.fspath(each) for each in sources], os.fspath(target)
       )
     for job in jobs:
-      if overwrite or not job.target.exists():
-        self._run(job, settings, overwrite)
+      self._run(job, settings, overwrite)
       yield job.target
 
   def network(self, images: Any) -> np.ndarray:
@@ -174,20 +171,19 @@ class Model:
     )
     return fake
 
-  def _write(self, sources, target, settings, overwrite):
-    found = scans.find_scans(os.fspath(sources[0]))
+  def _write(self, source, target, settings, overwrite):
+    found = scans.find_scans(source)
     if len(found) > 1:
       raise errors.UserError(
-        f'{os.fspath(sources[0])} holds {len(found)} scans: stream() them'
+        f'{source} holds {len(found)} scans: stream() them'
       )
-    for job in plan.plan_jobs(found, os.fspath(sources[0]), os.fspath(target)):
-      if job.target.exists() and not overwrite:
-        raise errors.UserError(f'{job.target} exists; overwrite=True replaces')
-      self._run(job, settings, overwrite)
-      yield job.target
+    (job,) = plan.plan_jobs(found, source, target)
+    if not self._run(job, settings, overwrite):
+      raise errors.UserError(f'{job.target} exists; overwrite=True replaces it')
+    return job.target
 
   def _run(self, job, settings, overwrite):
-    one_scan.translate_scan(
+    return one_scan.translate_scan(
       job,
       model=self.translator,
       settings=settings,

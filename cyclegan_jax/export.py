@@ -10,12 +10,11 @@ from cyclegan_jax import errors
 from cyclegan_jax import files
 from cyclegan_jax import source as source_lib
 from cyclegan_jax import stored_config
-from cyclegan_jax import version as version_lib
+from cyclegan_jax import version
+from cyclegan_jax.inference import translation
 from cyclegan_jax.interop import formats
 from cyclegan_jax.interop import verification
 from cyclegan_jax.runtime import kept
-
-_NOTICE = 'Synthetic: made by a neural network. Not for diagnosis.'
 
 
 def export(
@@ -51,12 +50,12 @@ def export(
   params = source_lib.read_generator(
     source, direction, build.generator_shapes(config)
   )
-  known = formats.FORMATS[format]
+  known, module = formats.FORMATS[format], formats.open_module(format)
   metadata = describe(source, network, direction, known.layout)
   path = pathlib.Path(target)
   with files.replace_file(path) as partial:
-    formats.find(known.write)(partial, network, params, metadata)
-    translate = formats.find(known.load)(partial, network)
+    module.write(partial, network, params, metadata)
+    translate = module.load(partial, network)
     difference = verification.measure_difference(translate, network, params)
     if not difference <= known.tolerance:  # or it is no number
       raise errors.Unfaithful(
@@ -91,7 +90,7 @@ def describe(
     layout: of images in the file.
   """
   meta = source.meta
-  names = build.names(stored_config.read(meta.config))
+  names = dict(zip('ab', meta.config['domains'], strict=True))
   multiple = 2**network.halvings
   start, end = direction
   scalings = {
@@ -103,8 +102,8 @@ def describe(
   }
   images = f'float32 {layout} in [-1, 1], C = {network.channels}'
   return {
-    'notice': _NOTICE,
-    'software': f'cyclegan_jax {version_lib.VERSION}',
+    'notice': translation.NOTICE,
+    'software': version.SOFTWARE,
     'run': source.run,
     'checkpoint': str(meta.step),
     'network': type(network).__name__,

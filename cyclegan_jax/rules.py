@@ -18,6 +18,8 @@ from cyclegan_jax.runtime import cluster
 _MOST_PIXELS = 2**33
 _SIMULATED = 1024  # pixels of a side: a quarter of a millimetre, and minutes
 
+# Fields that older versions did not know, as they went without.
+_ADDED = {'start_from': '', 'compile_cache': '', 'channels': 1}
 
 # Of each generator: a recipe that has it, and its fields.
 NETWORKS = {
@@ -141,6 +143,15 @@ RULES = {
   'checkpoint_every_steps': _PERIOD,
   'keep_checkpoints': _between(1, 10**6),
 }
+
+
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+  """The config of a run with the fields that an older version did not know.
+
+  Args:
+    stored: nested dicts out of JSON.
+  """
+  return {**_ADDED, **stored}
 
 
 def check_values(fields: Mapping[str, Any]):

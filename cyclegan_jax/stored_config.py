@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from cyclegan_jax import rules
 from cyclegan_jax.runtime import cache_folders
 
 HIDDEN = '(see config.json)'
@@ -46,7 +47,7 @@ def read(stored: dict) -> ml_collections.ConfigDict:
     stored: as a checkpoint holds it; older runs lack some fields.
   """
   config = ml_collections.ConfigDict(
-    {'compile_cache': '', 'channels': 1} | stored | {'compute_dtype': 'float32'}
+    rules.complete(stored) | {'compute_dtype': 'float32'}
   )
   for section, field in ((config, 'compile_cache'), (config.data, 'cache')):
     if not cache_folders.is_usable(section[field]):

@@ -137,7 +137,8 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
   )
   watched = monitor.choose(run.data.train, image_size=size)
   num_steps = run.plan.num_steps
-  is_known = run.meta.step > 0  # which layers no gradient reaches
+  # Which layers no gradient reaches; it is for the first process to tell.
+  is_known = run.meta.step > 0 or not processes.is_first()
   in_flight = collections.deque()
   for step in range(run.meta.step, num_steps):
     # The host is some steps ahead of the devices, with the next batches on
@@ -148,7 +149,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
     devices.throttle(in_flight, metrics)
     done, last = step + 1, step + 1 == num_steps
     logbook.record(done, metrics)
-    is_known = is_known or idle.tell(state, _say_once)
+    is_known = is_known or idle.tell(state, console.say)
     if last or is_due(done, config.sample_every_steps):
       stages = samples | reconstruct(state, samples)
       picture = pictures.draw_samples(stages, config.domains, step=done)
@@ -180,11 +181,6 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
         f'interrupted: step {done} is saved, the same command resumes there'
       )
   return state
-
-
-def _say_once(line):
-  if processes.is_first():
-    console.say(line)
 
 
 def is_due(step: int, every: int) -> bool:

@@ -152,3 +152,13 @@ def test_it_is_the_command_line_to_the_bit(trained, head, tmp_path):
       env=plain | {'PYTHONPATH': str(root)},
       check=True,
     )
+
+
+def test_what_was_cut_short_is_made_again(model, head, expected, tmp_path):
+  """As the command line does: what exists stays if it is whole."""
+  (target,) = model.stream([head], tmp_path)
+  target.write_bytes(target.read_bytes()[:1000])
+  assert list(model.stream([head], tmp_path)) == [target]
+  np.testing.assert_array_equal(
+    nib.load(target).get_fdata(), expected.get_fdata()
+  )

@@ -34,12 +34,11 @@ def decode(
   """Writes the slices of a volume, or of the pictures of a folder.
 
   Args:
-    path: to write to: float32 [N, size, size], of pictures in colour
-      [N, size, size, channels], in [-1, 1].
+    path: to write to: float32 [N, size, size, channels] in [-1, 1].
     scans: one volume, or pictures.
     settings: of the slices.
     centers: of a volume, see `decode_volume`.
-    channels: of pictures; volumes are gray.
+    channels: of pictures; volumes have 1.
     report: called with how many pictures have been read.
 
   Raises:
@@ -131,8 +130,7 @@ def decode_pictures(
   pictures together are scaled like a volume.
 
   Args:
-    path: to write to: float32 [N, size, size], in colour [N, size, size,
-      channels], in [-1, 1].
+    path: to write to: float32 [N, size, size, channels] in [-1, 1].
     scans: the pictures.
     settings: of the slices.
     report: called with how many have been read.
@@ -174,7 +172,7 @@ def decode_pictures(
   if not slices:
     return records.Decoded(notes=tuple(notes), corrupt=tuple(corrupt))
   size = settings.size
-  shape = (len(slices), size, size) + (channels,) * (channels > 1)
+  shape = (len(slices), size, size, channels)
   images = np.memmap(path, np.float32, 'r+', shape=shape)
   try:
     scalings = _fit_scalings(top, floats, settings)
@@ -200,13 +198,13 @@ def decode_pictures(
 
 
 def _lay_pages(pages, size, channels):
-  """Pages on squares, [N, size, size], or with channels if in colour."""
+  """Pages on squares, [N, size, size, channels]."""
   resized = framing.resize_to_fit(pages.shape[1:3], size)
   frame = framing.frame_square(pages.shape[1:3], resized, size)
   # What floats are padded with is known once all have been read.
   fill = np.nan if pages.dtype == np.float32 else 0
   raw = framing.place(pages, frame, fill=fill)
-  return raw if channels == 1 else channels_lib.spread(raw, channels)
+  return channels_lib.spread(raw, channels)
 
 
 def _fit_scalings(top, floats, settings):
@@ -223,7 +221,7 @@ def _fit_scalings(top, floats, settings):
 
 
 def _measure_heads(images):
-  """What share of each of [N, S, S] or [N, S, S, C] is head, and quantiles."""
+  """What share of each of [N, S, S, C] heads fill, and their quantiles."""
   shares, sample = [], []
   for start in range(0, len(images), _TOGETHER):
     some = channels_lib.to_gray(images[start : start + _TOGETHER])

@@ -80,9 +80,7 @@ class SliceSet:
   def load(self, index: int) -> np.ndarray:
     """Slice `index`: [size, size, channels] float32 in [-1, 1]."""
     chosen = self.slices[index]
-    shape = (1, self.size, self.size) + (chosen.channels,) * (
-      chosen.channels > 1
-    )
+    shape = (1, self.size, self.size, chosen.channels)
     offset = chosen.row * 4 * math.prod(shape)
     # Mapped and let go again: thousands of scans would run out of handles.
     mapped = np.memmap(chosen.path, np.float32, 'r', offset=offset, shape=shape)

@@ -16,6 +16,7 @@ from cyclegan_jax.mri.formats import dispatch
 Generate = Callable[[np.ndarray], np.ndarray]
 Report = Callable[[int, int], None]
 
+NOTICE = 'Synthetic: made by a neural network. Not for diagnosis.'
 # A slice with a smaller share of head shows none: it stays as it is.
 _BLANK = 0.001
 
@@ -58,12 +59,12 @@ class Translator:
       target=target,
       details={
         'synthetic': True,
-        'notice': 'Synthetic: made by a neural network. Not for diagnosis.',
+        'notice': NOTICE,
         'direction': f'{source} to {target} ({self.direction})',
         'model': f'CycleGAN, {self.network} generator',
         'run': self.run,
         'checkpoint': self.step,
-        'software': f'cyclegan_jax {version.VERSION}',
+        'software': version.SOFTWARE,
       },
     )
 

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import pathlib
-from typing import Any
+import types
 from typing import NamedTuple
 
 from cyclegan_jax import errors
@@ -13,36 +13,31 @@ class Format(NamedTuple):
   """A file format of other programs.
 
   Attributes:
-    write: 'module:function' of (path, network, params, metadata); imported when
-      it is known.
-    load: likewise, of (path, network): the file as a function of images
-      [B, H, W, C] in [-1, 1], on the host.
+    module: of this room, imported when it is needed. It has `write(path,
+      network, params, metadata)`, and `load(path, network)`: the file as a
+      function of images [B, H, W, C] in [-1, 1], on the host.
     suffixes: of its files.
     layout: of the images that its programs take.
     tolerance: the most by which they may differ from our network.
     packages: that it needs and the rest of the program does not.
   """
 
-  write: str
-  load: str
+  module: str
   suffixes: tuple[str, ...]
   layout: str
   tolerance: float
   packages: tuple[str, ...] = ()
 
 
-_ROOM = 'cyclegan_jax.interop'
 FORMATS = {
   'stablehlo': Format(
-    write=f'{_ROOM}.stablehlo:write',
-    load=f'{_ROOM}.stablehlo:load',
+    module='stablehlo',
     suffixes=('.stablehlo',),
     layout='[B, H, W, C]',
     tolerance=1e-5,
   ),
   'onnx': Format(
-    write=f'{_ROOM}.onnx_file:write',
-    load=f'{_ROOM}.onnx_file:load',
+    module='onnx_file',
     suffixes=('.onnx',),
     layout='[B, C, H, W]',
     tolerance=1e-4,
@@ -78,7 +73,6 @@ def check(name: str, target: str):
     )
 
 
-def find(entry: str) -> Any:
-  """The function that 'module:function' names."""
-  module, function = entry.split(':')
-  return getattr(importlib.import_module(module), function)
+def open_module(name: str) -> types.ModuleType:
+  """The module that writes and loads a format of `FORMATS`."""
+  return importlib.import_module(f'cyclegan_jax.interop.{FORMATS[name].module}')

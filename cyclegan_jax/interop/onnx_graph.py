@@ -11,9 +11,10 @@ import onnx
 from onnx import helper
 from onnx import numpy_helper
 
+from cyclegan_jax.networks import normalisation
+
 _OPSET = 18
 _IR = 9  # of the time of that opset: older programs read it too
-_EPSILON = 1e-5  # of instance normalisation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ def instance_norm(graph: Graph, features: str, params: dict | None, width: int):
     features,
     graph.constant(params['scale']),
     graph.constant(params['bias']),
-    epsilon=_EPSILON,
+    epsilon=normalisation.EPSILON,
   )
 
 

@@ -10,15 +10,17 @@ def spread(images: np.ndarray, channels: int) -> np.ndarray:
   """Slices as a network takes them: gray ones are repeated.
 
   Args:
-    images: [N, H, W], or [N, H, W, channels], which stay as they are.
-    channels: wanted.
+    images: [N, H, W], or [N, H, W, C].
+    channels: wanted; as many as there are change nothing.
 
   Returns:
     [N, H, W, channels].
   """
-  if images.ndim == 4:
-    return images
-  return np.repeat(images[..., None], channels, axis=-1)
+  if images.ndim == 3:
+    images = images[..., None]
+  if images.shape[-1] == 1 < channels:
+    images = np.repeat(images, channels, axis=-1)
+  return images
 
 
 def to_gray(images: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ class InstanceNorm(nn.Module):
 
 # Both references use 1e-5; it is also the floor that keeps a blank image from
 # being amplified.
-_EPSILON = 1e-5
+EPSILON = 1e-5
 
 
 @jax.custom_vjp
@@ -50,7 +50,7 @@ def _normalise_forward(features):
   wide = features.astype(jnp.promote_types(features.dtype, jnp.float32))
   centred = wide - _mean(wide)
   variance = _mean(jnp.square(centred))
-  inverse = lax.rsqrt(variance + _EPSILON)
+  inverse = lax.rsqrt(variance + EPSILON)
   result = (centred * inverse).astype(features.dtype)
   return result, (result, inverse)
 

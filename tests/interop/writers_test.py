@@ -72,8 +72,9 @@ def test_it_computes_what_the_network_does(model, name, tmp_path):
   network, params = model
   known = formats.FORMATS[name]
   path = tmp_path / f'model{known.suffixes[0]}'
-  formats.find(known.write)(path, network, params, {'notice': 'none'})
-  translate = formats.find(known.load)(path, network)
+  module = formats.open_module(name)
+  module.write(path, network, params, {'notice': 'none'})
+  translate = module.load(path, network)
   apply = jax.jit(lambda images: network.apply({'params': params}, images))
   for seed, shape in enumerate([(1, 64, 64), (1, 48, 80), (3, 32, 48)]):
     images = draw_heads(shape, network.channels, seed)

@@ -10,6 +10,7 @@ from PIL import PngImagePlugin
 from PIL import TiffImagePlugin
 
 from cyclegan_jax import errors
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import limits
 
@@ -67,8 +68,7 @@ def read(
   if len({page.shape[:2] for page in pages}) > 1:
     raise errors.UserError(f'{path} holds pictures of different sizes')
   if len({page.ndim for page in pages}) > 1:  # gray ones among colour
-    pages = [np.atleast_3d(page) for page in pages]
-    pages = [page.repeat(4 - page.shape[2], axis=2)[..., :3] for page in pages]
+    pages = [channels_lib.spread(page[None], channels)[0] for page in pages]
   voxels = np.stack(pages)
   notes = ()
   if not np.ptp(voxels):
