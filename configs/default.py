@@ -166,6 +166,9 @@ def unet() -> ml_collections.ConfigDict:
   generator.affine = False
   # Whether the innermost level is normalised (a 1 x 1 map is erased by it).
   generator.norm_innermost = False
+  # 'instance'; 'folded' is of what --mode=import makes of batch normalisation,
+  # and cannot be trained.
+  generator.norm = 'instance'
   return generator
 
 
@@ -177,6 +180,10 @@ def resnet() -> ml_collections.ConfigDict:
   generator.features = 64
   # Residual blocks.
   generator.blocks = 9
+  # Rate between the two layers of each block.
+  generator.dropout = 0.0
+  # As of the U-Net.
+  generator.norm = 'instance'
   # Start from a map of how tissues look in one contrast and the other, fitted
   # to the training slices without pairs (contrast/fit.py, after Goodman 1953,
   # "Ecological Regressions and Behavior of Individuals").

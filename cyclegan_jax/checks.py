@@ -65,6 +65,7 @@ def check_training(config, workdir: str):
     UserError: for the first mistake found.
   """
   rules.check_values(flatten(config.to_dict()))
+  rules.check_trainable(config.generator)
   places.check_places(
     {'--workdir': workdir, '--config.start_from': config.start_from}
     | _folders(config.data)
@@ -246,12 +247,18 @@ def check_workdir(config, workdir: pathlib.Path):
     return
   path = workdir / 'config.json'
   try:
-    run = rules.complete(json.loads(path.read_text())['config'])
+    told = json.loads(path.read_text())
+    run = rules.complete(told['config'])
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise errors.UserError(
       f'{workdir} holds checkpoints but {path} cannot be read ({error}); '
       'use another --workdir'
     ) from None
+  if told.get('facts', {}).get('imported'):
+    raise errors.UserError(
+      f'--workdir={workdir} holds an imported model, in which nothing is '
+      f'trained: name a new folder, and --config.start_from={workdir}'
+    )
   differing = [
     f'{name} ({_show(old)} there, {_show(new)} now)'
     for name, (old, new) in find_changes(run, config.to_dict()).items()

@@ -20,17 +20,21 @@ _SIMULATED = 1024  # pixels of a side: a quarter of a millimetre, and minutes
 
 # Fields that older versions did not know, as they went without.
 _ADDED = {'start_from': '', 'compile_cache': '', 'channels': 1}
+_ADDED_GENERATOR = {
+  'unet': {'norm': 'instance'},
+  'resnet': {'norm': 'instance', 'dropout': 0.0},
+}
 
 # Of each generator: a recipe that has it, and its fields.
 NETWORKS = {
   'unet': (
     'configs/t1t2.py',
     {'features', 'levels', 'dropout', 'leak', 'skip_leak', 'affine'}
-    | {'norm_innermost'},
+    | {'norm_innermost', 'norm'},
   ),
   'resnet': (
     'configs/t1t2_resnet.py',
-    {'features', 'blocks', 'contrast_map'},
+    {'features', 'blocks', 'dropout', 'norm', 'contrast_map'},
   ),
 }
 
@@ -125,6 +129,7 @@ RULES = {
   'generator.dropout': _SHARE,
   'generator.leak': _SLOPE,
   'generator.skip_leak': _SLOPE,
+  'generator.norm': _one_of('instance', 'folded'),
   'generator.blocks': _between(1, 1000),
   'discriminator.features': _WIDTH,
   'discriminator.layers': _between(1, 13),
@@ -143,15 +148,6 @@ RULES = {
   'checkpoint_every_steps': _PERIOD,
   'keep_checkpoints': _between(1, 10**6),
 }
-
-
-def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
-  """The config of a run with the fields that an older version did not know.
-
-  Args:
-    stored: nested dicts out of JSON.
-  """
-  return {**_ADDED, **stored}
 
 
 def check_values(fields: Mapping[str, Any]):
@@ -191,6 +187,33 @@ def check_values(fields: Mapping[str, Any]):
     most = _MOST_PIXELS // side**2 // fields.get('channels', 1)
     if fields[name] > most:
       refuse(name, f'at most {most:,} with images of {side} x {side} pixels')
+
+
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+  """The config of a run with the fields that an older version did not know.
+
+  Args:
+    stored: nested dicts out of JSON.
+  """
+  generator = dict(stored['generator'])
+  added = _ADDED_GENERATOR.get(generator.get('network', ''), {})
+  return {**_ADDED, **stored, 'generator': added | generator}
+
+
+def check_trainable(section: Mapping[str, Any]):
+  """Checks that a generator is one that can be trained.
+
+  Args:
+    section: `config.generator`.
+
+  Raises:
+    UserError: if its batch normalisation has been folded into its layers.
+  """
+  if section.get('norm') == 'folded':
+    raise errors.UserError(
+      '--config.generator.norm=folded: batch-norm generators translate and '
+      'cannot be trained on; train anew with --config.generator.norm=instance'
+    )
 
 
 def check_generator(section: Mapping[str, Any]):

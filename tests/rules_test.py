@@ -16,6 +16,7 @@ from cyclegan_jax import rules
 from cyclegan_jax.gan import losses
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume
+from cyclegan_jax.networks import generators
 from cyclegan_jax.runtime import devices
 
 _CONFIGS = pathlib.Path(default.__file__).parent
@@ -104,10 +105,32 @@ def test_heads_are_not_simulated_without_end(unet):
     ('data.intensity_a', intensity.KINDS),
     ('data.planes', tuple(volume.PLANES)),
     ('generator.network', tuple(build.GENERATORS)),
+    ('generator.norm', generators.NORMS),
   ],
 )
 def test_choices_are_those_of_who_owns_them(field, choices):
   assert rules.RULES[field].choices == choices
+
+
+def test_a_folded_generator_is_not_trained():
+  for section in (default.unet(), default.resnet()):
+    rules.check_trainable(section)
+    section.norm = 'folded'
+    with pytest.raises(errors.UserError, match='cannot be trained on; train'):
+      rules.check_trainable(section)
+
+
+@pytest.mark.parametrize('section', ['unet', 'resnet'])
+def test_an_older_run_is_completed_as_it_was(section):
+  now = default.get_config().to_dict()
+  now |= {'generator': getattr(default, section)().to_dict()}
+  added = {'norm', *(['dropout'] * (section == 'resnet'))}
+  older = {
+    name: value for name, value in now.items() if name != 'start_from'
+  } | {
+    'generator': {n: x for n, x in now['generator'].items() if n not in added}
+  }
+  assert rules.complete(older) == now == rules.complete(now)
 
 
 @pytest.mark.parametrize('name', rules.NETWORKS)
@@ -124,7 +147,7 @@ def test_a_network_has_the_fields_and_the_recipe_told(name):
 @pytest.mark.parametrize(
   'section,network,message',
   [
-    ('unet', 'resnet', 'a resnet has no affine, dropout, leak, .*resnet.py$'),
+    ('unet', 'resnet', 'a resnet has no affine, leak, .*resnet.py$'),
     ('resnet', 'unet', 'a unet has no blocks, contrast_map; .*t1t2.py$'),
     ('unet', 'vae', 'network=vae: it must be one of unet, resnet'),
   ],

@@ -4,6 +4,7 @@ Both are fully convolutional, take and return NHWC and start from N(0, 0.02)
 kernels and zero biases, as both reference implementations do.
 """
 
+from collections.abc import Callable
 import functools
 from typing import Any
 
@@ -16,6 +17,8 @@ from cyclegan_jax.networks import convolution
 from cyclegan_jax.networks import dropout as dropout_lib
 from cyclegan_jax.networks import normalisation
 from cyclegan_jax.networks import padding
+
+NORMS = ('instance', 'folded')
 
 
 class UNet(nn.Module):
@@ -37,7 +40,8 @@ class UNet(nn.Module):
       a normalisation then have no bias, as in the tutorial.
     norm_innermost: whether the innermost level is normalised. Where its map is
       1 x 1 that erases it: its weights would never learn.
-    dtype: as in `ResNet`.
+    norm: as in `ResNet`.
+    dtype: likewise.
   """
 
   channels: int = 1
@@ -48,6 +52,7 @@ class UNet(nn.Module):
   skip_leak: float = 0.0
   affine: bool = False
   norm_innermost: bool = False
+  norm: str = 'instance'
   dtype: str | None = None
 
   @property
@@ -70,7 +75,8 @@ class UNet(nn.Module):
     check_sides(images.shape[1:3], self.levels)
     widths = [self.features * min(2**i, 8) for i in range(self.levels)]
     layer: dict[str, Any] = dict(kernel_size=4, stride=2, padding=1)
-    norm = functools.partial(normalisation.InstanceNorm, affine=self.affine)
+    folded = self.norm == 'folded'
+    norm = _choose_norm(self.norm, affine=self.affine)
 
     skips = []
     features = images.astype(self.dtype or images.dtype)
@@ -79,7 +85,7 @@ class UNet(nn.Module):
       normalised = self.norm_innermost if innermost else level > 0
       features = convolution.Conv(
         width,
-        use_bias=not normalised and not self.affine,
+        use_bias=folded or (not normalised and not self.affine),
         name=f'down_{level}',
         **layer,
       )(features)
@@ -91,7 +97,7 @@ class UNet(nn.Module):
     features = skips.pop()
     for level, width in reversed(list(enumerate(widths[:-1]))):
       features = convolution.ConvTranspose(
-        width, use_bias=False, name=f'up_{level}', **layer
+        width, use_bias=folded, name=f'up_{level}', **layer
       )(features)
       features = norm(name=f'up_norm_{level}')(features)
       if keys is not None and self.dropout and self.levels - 2 - level < 3:
@@ -116,6 +122,10 @@ class ResNet(nn.Module):
     channels: of the images, in and out.
     features: width at full resolution; the blocks have four times that.
     blocks: residual blocks: 9 from 256 pixels on, 6 below.
+    dropout: rate between the two layers of each block, if keys are given.
+    norm: 'instance', or 'folded': nothing is normalised and every layer has a
+      bias, as where a batch normalisation has been multiplied into its layer.
+      Such a network translates; it is not meant to be trained.
     start: a module from images [B, H, W, channels] in [-1, 1] to what the
       network begins as, before `tanh`: it learns what to add to it, and its
       last kernel starts at 0. None: it begins from nothing.
@@ -126,6 +136,8 @@ class ResNet(nn.Module):
   channels: int = 1
   features: int = 64
   blocks: int = 9
+  dropout: float = 0.0
+  norm: str = 'instance'
   start: nn.Module | None = None
   dtype: str | None = None
 
@@ -140,16 +152,16 @@ class ResNet(nn.Module):
 
     Args:
       images: as said.
-      keys: accepted as every generator does; this one has no dropout.
+      keys: of the images, [B], for dropout; None: there is none, as in use.
 
     Raises:
       ValueError: if a side does not divide by 4.
     """
-    del keys
     check_sides(images.shape[1:3], self.halvings)
-    norm = functools.partial(normalisation.InstanceNorm, affine=False)
+    folded = self.norm == 'folded'
+    norm = _choose_norm(self.norm)
     halving: dict[str, Any] = dict(
-      kernel_size=3, stride=2, padding=1, use_bias=False
+      kernel_size=3, stride=2, padding=1, use_bias=folded
     )
 
     def wide(width, inputs, **kwargs):  # kernel 7 at full resolution
@@ -157,14 +169,18 @@ class ResNet(nn.Module):
       return convolution.Conv(width, kernel_size=7, **kwargs)(padded)
 
     features = images.astype(self.dtype or images.dtype)
-    features = wide(self.features, features, use_bias=False, name='in')
+    features = wide(self.features, features, use_bias=folded, name='in')
     features = nn.relu(norm(name='in_norm')(features))
     for i in (1, 2):
       width = self.features * 2**i
       features = convolution.Conv(width, name=f'down_{i}', **halving)(features)
       features = nn.relu(norm(name=f'down_norm_{i}')(features))
     for i in range(self.blocks):
-      features = features + _ResidualBlock(name=f'block_{i}')(features)
+      block = _ResidualBlock(self.norm, self.dropout, name=f'block_{i}')
+      own = None
+      if keys is not None and self.dropout:
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
+      features = features + block(features, own)
     for i in (1, 0):
       width = self.features * 2**i
       features = convolution.ConvTranspose(width, name=f'up_{i}', **halving)(
@@ -182,16 +198,33 @@ class ResNet(nn.Module):
 class _ResidualBlock(nn.Module):
   """What a residual block adds to its input [B, H, W, F]."""
 
+  norm: str
+  dropout: float
+
   @nn.compact
-  def __call__(self, features):
+  def __call__(self, features, keys):
     layer = functools.partial(
-      convolution.Conv, features.shape[-1], kernel_size=3, use_bias=False
+      convolution.Conv,
+      features.shape[-1],
+      kernel_size=3,
+      use_bias=self.norm == 'folded',
     )
-    norm = functools.partial(normalisation.InstanceNorm, affine=False)
+    norm = _choose_norm(self.norm)
     features = layer(name='conv_0')(padding.reflect(features, 1))
     features = nn.relu(norm(name='norm_0')(features))
+    if keys is not None:
+      features = dropout_lib.dropout(features, keys, rate=self.dropout)
     features = layer(name='conv_1')(padding.reflect(features, 1))
     return norm(name='norm_1')(features)
+
+
+def _choose_norm(norm: str, *, affine: bool = False) -> Callable[..., Any]:
+  """What makes a layer's normalisation of its `name`."""
+  if norm == 'instance':
+    return functools.partial(normalisation.InstanceNorm, affine=affine)
+  if norm == 'folded':
+    return lambda *, name: lambda features: features
+  raise ValueError(f'norm {norm!r} is none of {", ".join(NORMS)}')
 
 
 def check_sides(sides, halvings: int):

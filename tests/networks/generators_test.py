@@ -147,3 +147,45 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   inner = (slice(None), slice(6, -6), slice(6, -6))  # edges are near either
   chex.assert_trees_all_close(mapped[..., 0][inner], expected[inner], atol=1e-5)
   chex.assert_trees_all_close(mapped[:, :4, ..., 0], expected[:, :4])
+
+
+def test_a_resnet_drops_between_the_layers_of_its_blocks():
+  """By the keys of its images, and in use not at all."""
+  images = jnp.linspace(-1, 1, 2 * 16 * 16).reshape(2, 16, 16, 1)
+  module = generators.ResNet(features=2, blocks=2, dropout=0.5)
+  variables = module.init(jax.random.key(0), images)
+  keys = jax.random.split(jax.random.key(1), 2)
+  kept = module.apply(variables, images)
+  dropped = module.apply(variables, images, keys)
+  plain = generators.ResNet(features=2, blocks=2)
+  chex.assert_trees_all_equal(kept, plain.apply(variables, images))
+  assert jnp.abs(dropped - kept).max() > 1e-3
+  alone = module.apply(variables, images[1:], keys[1:])
+  chex.assert_trees_all_close(dropped[1:], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  'module',
+  [
+    generators.UNet(features=2, levels=3, norm='folded'),
+    generators.ResNet(features=2, blocks=1, norm='folded'),
+  ],
+)
+def test_a_folded_network_has_a_bias_everywhere_and_no_statistics(module):
+  images = jnp.linspace(-1, 1, 16 * 16).reshape(1, 16, 16, 1)
+  params = module.init(jax.random.key(0), images)['params']
+  layers = jax.tree.leaves(params, is_leaf=lambda x: 'kernel' in x)
+  assert all(set(layer) == {'kernel', 'bias'} for layer in layers)
+  # Linear up to its ReLUs: twice the input is nearly twice what is in front of
+  # tanh, which a normalisation would undo.
+  small, large = (
+    jnp.arctanh(module.apply({'params': params}, scale * images))
+    for scale in (1e-3, 2e-3)
+  )
+  chex.assert_trees_all_close(large, 2 * small, rtol=0.1, atol=1e-6)
+
+
+def test_another_normalisation_is_refused():
+  module = generators.ResNet(features=2, norm='batch')
+  with pytest.raises(ValueError, match='none of instance, folded'):
+    module.init(jax.random.key(0), jnp.zeros((1, 16, 16, 1)))
