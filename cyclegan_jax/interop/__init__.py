@@ -1,1 +1,1 @@
-"""Generators in the file formats of other programs."""
+"""Networks of other programs: read, recognised, and written for them."""
