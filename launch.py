@@ -10,6 +10,9 @@ r"""Command line: flags and a table of modes.
   python launch.py --mode=pack --workdir=W --target=model.zip
   python launch.py --mode=export --workdir=W --direction=ab --format=onnx \
       --target=model.onnx
+  python launch.py --mode=import --source=FOLDER --workdir=W \
+      --domains=T1w,T2w --spacing=1.0 --intensity_a=percentile \
+      --intensity_b=percentile
 
 What --mode=pack has written takes the place of W in all but training, which
 begins from it with --config.start_from=model.zip.
@@ -38,6 +41,7 @@ from ml_collections import config_flags
 from cyclegan_jax import checks
 from cyclegan_jax import command_line
 from cyclegan_jax import errors
+from cyclegan_jax import imported_config
 from cyclegan_jax import places
 from cyclegan_jax.inference import shares
 from cyclegan_jax.interop import formats
@@ -146,6 +150,20 @@ MODES = {
     },
     optional=('checkpoint', 'overwrite'),
   ),
+  'import': command_line.Mode(
+    entry='cyclegan_jax.importing:import_networks',
+    help="makes a workdir of the networks that PyTorch's CycleGAN has trained",
+    check=imported_config.check_flags,
+    required={
+      'workdir': 'W, a new folder',
+      'source': 'FOLDER with latest_net_G_A.pth, or a file',
+      'domains': 'T1w,T2w, the names of A and B',
+      'spacing': '1.0, the millimetres between pixels in training',
+      'intensity_a': 'percentile, zscore, minmax or window:LOW,HIGH',
+      'intensity_b': 'percentile, zscore, minmax or window:LOW,HIGH',
+    },
+    optional=('image_size',),
+  ),
 }
 
 config_flags.DEFINE_config_file(
@@ -192,6 +210,15 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_string('source_a', None, 'Scans of domain a; default: data.test_a')
 flags.DEFINE_string('source_b', None, 'Scans of domain b; default: data.test_b')
+flags.DEFINE_list('domains', None, 'What is imported translates: T1w,T2w.')
+flags.DEFINE_float(
+  'spacing', None, 'Millimetres between the pixels it was trained on.'
+)
+flags.DEFINE_string(
+  'intensity_a', None, 'How intensities of the first became [-1, 1].'
+)
+flags.DEFINE_string('intensity_b', None, 'Likewise of the second.')
+flags.DEFINE_integer('image_size', 256, 'Pixels of a side in training.')
 
 
 def main(argv):

@@ -106,6 +106,11 @@ def _note_known(found, scans, meta):
       f'{len(known)} of these patients were trained on (such as {known[0]}): '
       'scores say nothing of patients the networks do not know'
     )
+  if 'imported' in meta.learnt_from():
+    found.note(
+      'whom an imported model was trained on is not known here: see that none '
+      'of these patients was among them'
+    )
 
 
 @dataclasses.dataclass

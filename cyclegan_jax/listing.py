@@ -56,8 +56,11 @@ def list_checkpoints(workdir: str):
 def _describe_packed(path):
   meta = packed.read_meta(path)
   a, b = meta['config']['domains']
+  imported = meta.get('imported')
+  both = imported is None or {'gen_ab', 'gen_ba'} <= imported.keys()
+  back = ' and back' if both else ''
   return (
-    f'{path}: {a} to {b} and back, packed from step {meta["step"]} of the run '
+    f'{path}: {a} to {b}{back}, packed from step {meta["step"]} of the run '
     f'{meta["run"]}, {console.format_size(path.stat().st_size)}; it is what '
     'translates'
   )

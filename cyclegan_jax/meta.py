@@ -25,6 +25,8 @@ class Meta:
     started_from: of the run whose networks this one began as, if not anew:
       'step', 'digest' of the generators, whether 'discriminators' came along,
       and its `trained_on` and `learnt_from`.
+    imported: SHA-256 of the files of another program that the networks are of,
+      by the names of those there are; None of what was trained here.
   """
 
   config: dict
@@ -37,14 +39,27 @@ class Meta:
   sums: dict | None = None
   distance: float | None = None
   started_from: dict | None = None
+  imported: dict[str, str] | None = None
+
+  def directions(self) -> list[str]:
+    """Which of 'ab' and 'ba' there are: both, unless imported without."""
+    return [
+      direction
+      for direction in ('ab', 'ba')
+      if self.imported is None or f'gen_{direction}' in self.imported
+    ]
 
   def trained_on(self) -> list[dict]:
     """Marks of all whom the networks know: of the runs before this one too."""
     return [self.patients, *(self.started_from or {}).get('trained_on', ())]
 
   def learnt_from(self) -> list[str]:
-    """'scans', 'simulated' heads or both, by this run and those before it."""
+    """'scans', 'simulated' heads or both, by this run and those before it.
+
+    'imported': of what, another program has not said.
+    """
     own = 'scans' if self.config['data']['train_a'] else 'simulated'
+    own = own if self.imported is None else 'imported'
     return sorted({own, *(self.started_from or {}).get('learnt_from', ())})
 
   def to_json(self) -> dict:

@@ -13,10 +13,10 @@ from cyclegan_jax.runtime import kept
 from cyclegan_jax.runtime import packed
 
 _NOTICE = """\
-A CycleGAN that translates MRI, {a} to {b} and back: the generators of one
+A CycleGAN that translates MRI, {a} to {b}{back}: what translates of one
 checkpoint, step {step} of the run {run!r}. With cyclegan_jax:
 
-  python launch.py --mode=translate --workdir=THIS.zip --direction=ab \\
+  python launch.py --mode=translate --workdir=THIS.zip --direction={first} \\
       --source=SCAN --target=SYNTHETIC_SCAN
 
 Its outputs are synthetic images. They are not for diagnosis.
@@ -34,8 +34,16 @@ known: treat them as you would the scans.
 The simulated heads, which are no patients, derive from the ICBM152 2009
 template (Fonov et al. 2011), which nilearn distributes: its terms hold.
 """,
+  'imported': """\
+The networks were trained by another program and imported. What they were learnt
+from, and what may be done with them, whoever trained them knows; ask there.
+""",
 }
-_NAMES = {'scans': 'scans of people', 'simulated': 'simulated heads'}
+_NAMES = {
+  'scans': 'scans of people',
+  'simulated': 'simulated heads',
+  'imported': 'what their files do not tell',
+}
 
 
 def pack(
@@ -77,7 +85,7 @@ def pack(
 def _read_generators(source):
   """Names and arrays, one generator at a time."""
   like = build.generator_shapes(stored_config.read(source.meta.config))
-  for direction in ('ab', 'ba'):
+  for direction in source.meta.directions():
     params = source_lib.read_generator(source, direction, like)
     yield f'gen_{direction}', source_lib.flatten(params)
 
@@ -95,9 +103,14 @@ def _describe(source):
 def _write_notice(source):
   a, b = source.meta.config['domains']
   learnt_from = source.meta.learnt_from()
+  directions = source.meta.directions()
+  if directions == ['ba']:
+    a, b = b, a
   return _NOTICE.format(
     a=a,
     b=b,
+    back=' and back' if len(directions) > 1 else '',
+    first=directions[0],
     step=source.meta.step,
     run=source.run,
     sources=' and '.join(_NAMES[each] for each in learnt_from),

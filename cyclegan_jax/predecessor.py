@@ -49,6 +49,11 @@ def check(
     return
   source = _open(config)
   theirs = build.networks(stored_config.read(source.meta.config))['generator']
+  if theirs.norm == 'folded':
+    raise errors.UserError(
+      f'--config.start_from={config.start_from} has batch-norm generators, '
+      'which translate and cannot be trained on: leave it out'
+    )
   changes = checks.find_changes(_describe(theirs), _describe(generator))
   if 'network' in changes:  # then the other fields say nothing
     changes = {'network': changes['network']}
@@ -122,13 +127,16 @@ def _look(config, source):
       for x in (theirs, config.to_dict())
     )
   )
+  there = [name for name in _GENERATORS if name in source.networks]
   why = (
     'it has none'
-    if source.is_packed
+    if not set(_DISCRIMINATORS) <= set(source.networks)
     else ', '.join(f'{name} was {old}' for name, (old, _) in changes.items())
   )
   if why:
     lines.append(f'  start      discriminators begin anew: {why}')
+  if len(there) < len(_GENERATORS):
+    lines.append('  start      the other generator begins anew: it has none')
   if list(theirs['domains']) != list(config.domains):
     lines.append(
       f'note: {place} is of {" and ".join(theirs["domains"])}, this run of '
@@ -136,7 +144,7 @@ def _look(config, source):
     )
   lines += _warn(config, source.meta)
   return {
-    'networks': _GENERATORS if why else (*_GENERATORS, *_DISCRIMINATORS),
+    'networks': there if why else [*there, *_DISCRIMINATORS],
     'lines': lines,
     'known': {
       'step': source.meta.step,

@@ -34,6 +34,14 @@ class Source(NamedTuple):
     """Whether there are generators and nothing else."""
     return self.path.is_file()
 
+  @property
+  def networks(self) -> tuple[str, ...]:
+    """Which of the four there are."""
+    if self.is_packed:
+      return tuple(f'gen_{each}' for each in self.meta.directions())
+    imported = self.meta.imported
+    return state_lib.NETWORKS if imported is None else tuple(imported)
+
 
 def open_source(path: pathlib.Path) -> Source:
   """What `kept.find` has found.
@@ -65,9 +73,17 @@ def read_generator(source: Source, direction: str, like: Any) -> Any:
     The tree, of NumPy arrays.
 
   Raises:
-    UserError: if they are damaged, or of other networks.
+    UserError: if they are damaged, of other networks, or not there.
   """
   name = f'gen_{direction}'
+  if name not in source.networks:
+    a, b = source.meta.config['domains']
+    (there,) = source.meta.directions()
+    told = f'{a} to {b}' if there == 'ab' else f'{b} to {a}'
+    raise errors.UserError(
+      f'{source.path} was imported with one generator: it translates {told} '
+      f'({there}), and has none for {direction}'
+    )
   if source.is_packed:
     flat = flatten(like)
     return traverse_util.unflatten_dict(

@@ -6,6 +6,7 @@ from cyclegan_jax import rules
 from cyclegan_jax.runtime import cache_folders
 
 HIDDEN = '(see config.json)'
+UNKNOWN = '(not known: imported)'  # in place of scans
 _SOURCES = ('train_a', 'train_b', 'test_a', 'test_b')
 
 
@@ -19,7 +20,9 @@ def hide_paths(stored: dict) -> dict:
     stored: `config.to_dict()`.
   """
   data = stored['data']
-  hidden = {name: HIDDEN for name in _SOURCES if data[name]}
+  hidden = {
+    name: HIDDEN for name in _SOURCES if data[name] not in ('', UNKNOWN)
+  }
   start = {'start_from': HIDDEN} if stored.get('start_from') else {}
   return stored | start | {'data': data | hidden}
 

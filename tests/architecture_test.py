@@ -14,7 +14,7 @@ _MODULES = sorted(_PACKAGE.rglob('*.py'))
 # Who may be handed a config; everybody else gets values.
 _BORDER = (
   *('build', 'checks', 'compilation', 'evaluate', 'predecessor', 'restore'),
-  *('export', 'pack', 'run', 'source', 'stored_config', 'survey'),
+  *('export', 'importing', 'pack', 'run', 'source', 'stored_config', 'survey'),
 )
 
 

@@ -38,7 +38,8 @@ def score_pair(
 
   Args:
     case: with 'a', 'b' and their fakes.
-    quantiles: of the heads of each domain's training scans, in [-1, 1].
+    quantiles: of the heads of each domain's training scans, in [-1, 1]; empty
+      where they are not known: no histogram is matched then.
 
   Returns:
     Records: every method inside the head, the translation and the untranslated
@@ -49,13 +50,11 @@ def score_pair(
   rows = _find_rows(mask)
   for source, target in ('ab', 'ba'):
     given, truth = case.images[source], case.images[target]
-    wanted = (np.asarray(quantiles[target]) + 1) / 2
     table = baselines.fit_pointwise(given, truth, mask)
     images = {
       'translation': case.images[f'fake_{target}'],
       'untranslated': given,
-      'matched': baselines.match_histogram(given, case.masks[source], wanted),
-      'inverted': baselines.invert_and_match(given, case.masks[source], wanted),
+      **_match(given, case.masks[source], quantiles[target]),
       # Nothing outside the head, as the two above: SSIM looks over the edge.
       'oracle': np.where(mask, baselines.apply_pointwise(table, given), 0),
     }
@@ -78,7 +77,8 @@ def score_alone(
   """Measures what needs no truth, of the domains a patient has a scan in.
 
   'cycle_error': mean absolute difference to the round trip, inside the head.
-  'histogram_distance': of the result's intensities to the target domain's.
+  'histogram_distance': of the result's intensities to the target domain's, if
+  these are known.
   'edge_agreement': of input and result, blind to polarity.
   """
   records = []
@@ -87,7 +87,6 @@ def score_alone(
       continue
     given, mask = case.images[source], case.masks[source]
     rows = _find_rows(mask)
-    wanted = (np.asarray(quantiles[target]) + 1) / 2
     for method, image, back in (
       (
         'translation',
@@ -104,7 +103,7 @@ def score_alone(
         _name(case, source + target, method, 'head')
         | {
           'cycle_error': float(np.abs(given - back)[mask].mean()),
-          'histogram_distance': metrics.histogram_distance(image[mask], wanted),
+          **_measure_histogram(image[mask], quantiles[target]),
           'edge_agreement': float(np.mean(edges)),
         }
       )
@@ -150,6 +149,23 @@ def summarize(records: Sequence[dict]) -> dict:
       'subjects': own,
     }
   return result
+
+
+def _match(given, mask, quantiles):
+  if not len(quantiles):
+    return {}
+  wanted = (np.asarray(quantiles) + 1) / 2
+  return {
+    'matched': baselines.match_histogram(given, mask, wanted),
+    'inverted': baselines.invert_and_match(given, mask, wanted),
+  }
+
+
+def _measure_histogram(values, quantiles):
+  if not len(quantiles):
+    return {}
+  wanted = (np.asarray(quantiles) + 1) / 2
+  return {'histogram_distance': metrics.histogram_distance(values, wanted)}
 
 
 def _name(case, direction, method, region):

@@ -70,11 +70,12 @@ def write_records(path: pathlib.Path, records: Sequence[dict]):
 
 def format_means(report: dict) -> Iterator[str]:
   """Lines of a table: means over patients, and their 95 % intervals."""
-  names = scores.PAIRED if report['paired'] else scores.UNPAIRED
+  measures = scores.PAIRED if report['paired'] else scores.UNPAIRED
   for direction in ('ab', 'ba'):
     if direction not in report:
       continue
     own = report[direction]
+    names = [name for name in measures if name in own]
     source, target = report['domains'][:: 1 if direction == 'ab' else -1]
     patients = count_patients(own)
     people = f'{patients} patient{"s" * (patients > 1)}'

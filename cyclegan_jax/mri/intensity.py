@@ -139,6 +139,20 @@ def scale_to_white(white: float) -> Scaling:
   return Scaling('white', (0.0, float(white)), (-1.0, 1.0), 0.0)
 
 
+def spread_evenly(kind: str, air: float, bright: float) -> Scaling:
+  """A scaling of the knots of 'percentile', linear from end to end.
+
+  Args:
+    kind: 'percentile' or 'zscore'.
+    air: scanner units of what surrounds the head.
+    bright: of the brightest tissue.
+  """
+  _, low, high, _ = _ENDS
+  step = (bright - air) / (high - low)
+  knots = tuple(air + step * (unit - low) for unit in _ENDS)
+  return Scaling(kind, knots, _ENDS, air)
+
+
 def to_unit(voxels: npt.ArrayLike, scaling: Scaling) -> np.ndarray:
   """Scanner units as float32 in [-1, 1]."""
   unit = np.interp(np.asarray(voxels), scaling.intensities, scaling.units)

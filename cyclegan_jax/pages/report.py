@@ -73,9 +73,8 @@ def describe_speed(run: run_files.RunFiles) -> dict[str, str]:
     told['memory, at most'] = f'{run.facts["peak_memory"] / 2**30:.1f} GiB'
   parameters = run.facts.get('parameters')
   if parameters:
-    told['parameters'] = (
-      f'{parameters["generator"]:,} a generator, '
-      f'{parameters["discriminator"]:,} a discriminator'
+    told['parameters'] = ', '.join(
+      f'{count:,} a {network}' for network, count in parameters.items()
     )
   told |= {name: version for name, version in sorted(run.versions.items())}
   if run.git_revision:
@@ -88,12 +87,13 @@ def _list_directions(run):
   report = run.scores
   if not report:
     return
-  names = scores.PAIRED if report['paired'] else scores.UNPAIRED
+  measures = scores.PAIRED if report['paired'] else scores.UNPAIRED
   for direction in ('ab', 'ba'):
     if direction not in report:
       continue
     own = report[direction]
     patients = tables.count_patients(own)
+    names = [name for name in measures if name in own]
     yield {
       'title': ' to '.join(run.names(direction)),
       'metrics': list(names),

@@ -32,6 +32,11 @@ class Statement(NamedTuple):
 def describe_training(run: run_files.RunFiles) -> Iterator[str]:
   """What the run was trained on, where and how far, a sentence each."""
   facts = run.facts
+  if facts.get('imported'):
+    yield (
+      'Imported from the files of another program: what it was trained on, and '
+      'how, is not known here.'
+    )
   if facts.get('simulated'):
     yield 'Trained on simulated heads: no image shows a real patient.'
   domains = facts.get('domains')
@@ -64,7 +69,7 @@ def describe_training(run: run_files.RunFiles) -> Iterator[str]:
     yield (
       'It began with the networks of another run, after '
       f'{facts["started_from"]:,} steps, which had learnt from '
-      f'{" and ".join(facts.get("learnt_from", ()))}.'
+      f'{" and ".join(_name_origins(facts.get("learnt_from", ())))}.'
     )
 
 
@@ -201,6 +206,11 @@ def _compare(report, run):
 
 def _mean(summary):
   return math.inf if summary['mean'] is None else summary['mean']
+
+
+def _name_origins(learnt_from):
+  names = {'imported': 'what an imported file does not tell'}
+  return [names.get(each, each) for each in learnt_from]
 
 
 def _count(number, thing):
