@@ -76,7 +76,9 @@ def translate_scan(
   said = provenance.details | {
     **({'deidentified': True} if pseudonyms else {'source': name}),
     'planes': list(settings.planes),
-    'intensities': _describe_units(target, pictured),
+    'intensities': _describe_units(
+      target, known=bool(model.intensities[1].quantiles)
+    ),
   }
   if not overwrite and records.look(job).taken:
     return False
@@ -150,12 +152,15 @@ def choose_slices(
   return settings._replace(planes=tuple(planes))
 
 
-def _describe_units(target, pictured):
+def _describe_units(target, *, known):
+  meaning = 'units of the target contrast, as typical of the training scans'
+  if target.kind == 'white':
+    meaning = 'those of the source picture'
+  elif target.kind == 'window':
+    meaning = 'those of the window'
+  elif not known:  # of an imported model
+    meaning = 'of no scanner: those of the training scans are not known'
   return {
-    'meaning': (
-      'those of the source picture'
-      if pictured
-      else 'units of the target contrast, as typical of the training scans'
-    ),
+    'meaning': meaning,
     'air_to_bright': [target.background, target.bright],
   }

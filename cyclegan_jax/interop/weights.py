@@ -52,15 +52,17 @@ def read(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
   """
   read_file = _read_safetensors if path.suffix == SAFETENSORS else _read_torch
   try:
+    path.open('rb').close()
+  except OSError as error:
+    raise errors.UserError(
+      f'{path} cannot be read: {error.strerror}; name another file'
+    ) from None
+  try:
     tree = read_file(path)
     found = list(_find(tree, ''))
   except (errors.UserError, MemoryError):
     raise
   except Exception as error:  # of torch, zipfile, pickle: of any type
-    if isinstance(error, OSError) and error.errno:
-      raise errors.UserError(
-        f'{path} cannot be read: {error.strerror}; name another file'
-      ) from None
     raise errors.UserError(
       f'{path} holds no weights that can be read, or is damaged; save '
       'state_dict() again, or copy the file again'
@@ -158,7 +160,7 @@ def _find(tree: Any, name: str) -> Iterator[tuple[str, dict]]:
     else:
       groups.setdefault(name, {})[key] = each
   for own, found in groups.items():
-    if any(key.endswith('.weight') for key in found):
+    if any(key.split('.')[-1] == 'weight' for key in found):
       yield own, found
   for key, each in tree.items():
     if isinstance(each, Mapping):
