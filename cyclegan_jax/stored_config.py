@@ -21,7 +21,7 @@ def hide_paths(stored: dict) -> dict:
   """
   data = stored['data']
   hidden = {
-    name: HIDDEN for name in _SOURCES if data[name] not in ('', UNKNOWN)
+    name: HIDDEN for name in _SOURCES if data[name] and data[name] != UNKNOWN
   }
   start = {'start_from': HIDDEN} if stored.get('start_from') else {}
   return stored | start | {'data': data | hidden}

@@ -43,6 +43,7 @@ SOURCES = {
   'bids/sub-*/anat/*_T1w.nii.gz': 'bids/sub-*/anat/*_T1w.nii.gz',
   'bids/sub-*/anat/*_T2w.nii.gz': 'bids/sub-*/anat/*_T2w.nii.gz',
   'dicom/anna': 'dicom/anna',
+  'checkpoints/mri': 'checkpoints/mri',
   **dict.fromkeys(
     ('anna_T1.nii.gz', 'anna_MR.nii.gz', 'scans/t1/anna.nii.gz'),
     'a/anna.nii.gz',
@@ -52,7 +53,7 @@ SOURCES = {
 RUNS = (
   *('W', 'runs/mine', 'runs/bids', 'runs/flair', 'runs/ct'),
   *('runs/flair_identity', 'runs/other', 'runs/two', 'runs/quickstart'),
-  *('runs/resnet',),
+  *('runs/resnet', 'runs/imported'),
 )
 PACKED = 'mine.zip'
 TARGETS = {
@@ -66,6 +67,8 @@ TARGETS = {
   'compare.html': 'compare.html',
   **{each: each for each in ('model.onnx', 'model.stablehlo')},
 }
+# Modes with a workdir that is new.
+_BEGIN = ('--mode=train', '--mode=check', '--mode=import')
 _PLACES = (
   *('source', 'source_a', 'source_b'),
   *(f'config.data.{r}_{d}' for r in ('train', 'test') for d in 'ab'),
@@ -141,8 +144,7 @@ def fill(
     KeyError: for a placeholder that is in no table.
   """
   trains = not any(
-    word.startswith('--mode=') and word not in ('--mode=train', '--mode=check')
-    for word in words
+    word.startswith('--mode=') and word not in _BEGIN for word in words
   )
   kept = {name: run for name in RUNS} | {PACKED: packed}
   return [_fill(word, trains, scans, kept, new) for word in words]

@@ -15,10 +15,12 @@ from ml_collections import config_flags
 import nibabel as nib
 import numpy as np
 import pytest
+from safetensors import numpy as safetensors
 
 from configs import t1t2_best
 from cyclegan_jax import checks
 from cyclegan_jax import command_line
+from cyclegan_jax.interop import layout
 from cyclegan_jax.mri import scans as scans_lib
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
@@ -54,6 +56,7 @@ def scans(tmp_path_factory):
       ):
         place.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(voxels, np.diag([10, 10, 10, 1])), place)
+  _write_networks(root / 'checkpoints' / 'mri')
   (scan,) = scans_lib.find_scans(root / 'a' / 'anna.nii.gz')
   anna = dispatch.read_scan(scan)
   dispatch.write_scan(
@@ -63,6 +66,21 @@ def scans(tmp_path_factory):
     volume_lib.Provenance('T1w', 'T1w', {}),
   )
   return root
+
+
+def _write_networks(folder):
+  """Generators as PyTorch's program leaves them."""
+  folder.mkdir(parents=True)
+  rng = np.random.default_rng(0)
+  network = layout.Description('resnet', channels=1, features=2, depth=1)
+  for name in ('G_A', 'G_B'):
+    safetensors.save_file(
+      {
+        key: rng.normal(0, 0.02, shape).astype(np.float32)
+        for key, shape in layout.list_shapes(network).items()
+      },
+      folder / f'latest_net_{name}.safetensors',
+    )
 
 
 @pytest.fixture

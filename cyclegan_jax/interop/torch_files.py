@@ -161,7 +161,8 @@ def _check(path: pathlib.Path, network: Any, params: Any):
   ((_, tensors),) = weights.read(path).items()
   found, tensors = recognise.recognise(tensors, path)
   again = layout.to_params(found, tensors)
-  flat, flat_again = map(traverse_util.flatten_dict, (params, again))
+  flat: Any = traverse_util.flatten_dict(params)
+  flat_again: Any = traverse_util.flatten_dict(again)
   same = flat.keys() == flat_again.keys() and all(
     np.array_equal(flat[name], flat_again[name]) for name in flat
   )

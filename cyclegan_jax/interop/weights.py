@@ -114,6 +114,9 @@ def _to_arrays(tree, torch, depth=0):
     plain = tree.layout == torch.strided and not tree.is_quantized
     if not plain or tree.is_complex() or tree.device.type != 'cpu':
       raise ValueError('a tensor of another kind')
+    # No more numbers than the file has: a stride of 0 makes any number of one.
+    if tree.nbytes > tree.untyped_storage().nbytes():
+      raise ValueError('a tensor of more numbers than there are')
     tree = tree.detach()
     return (tree.float() if tree.is_floating_point() else tree).numpy()
   if isinstance(tree, Mapping) and depth < _DEPTH:

@@ -1,5 +1,6 @@
 """What a run is worth, in words: of its scores beside the references."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import math
 from typing import NamedTuple
@@ -208,7 +209,7 @@ def _mean(summary):
   return math.inf if summary['mean'] is None else summary['mean']
 
 
-def _name_origins(learnt_from):
+def _name_origins(learnt_from: Iterable[str]) -> list[str]:
   names = {'imported': 'what an imported file does not tell'}
   return [names.get(each, each) for each in learnt_from]
 

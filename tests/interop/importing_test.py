@@ -13,6 +13,7 @@ import ml_collections
 import nibabel as nib
 import numpy as np
 import pytest
+from safetensors import numpy as safetensors
 
 torch = pytest.importorskip('torch', reason='PyTorch is not installed')
 
@@ -278,6 +279,19 @@ def test_batch_normalisation_translates_and_is_not_trained(folded, tmp_path):
   generator = build.networks(config)['generator']
   with pytest.raises(errors.UserError, match='batch-norm generators'):
     predecessor.check(config, tmp_path / 'new', generator)
+
+
+def test_safetensors_need_no_torch(networks, monkeypatch, tmp_path):
+  for name in ('G_A', 'G_B'):
+    state = networks[name].state_dict()
+    safetensors.save_file(
+      {key: x.numpy() for key, x in state.items()},
+      tmp_path / f'200_net_{name}.safetensors',
+    )
+  monkeypatch.setitem(sys.modules, 'torch', None)
+  workdir = tmp_path / 'run'
+  importing.import_networks(str(workdir), source=str(tmp_path), **_FLAGS)
+  assert len(restore.load_translators(kept.find(workdir))) == 2
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,10 @@ def write_zip(path):
     zf.writestr('hello.txt', 'hello')
 
 
+def write_expanded(path):
+  torch.save({'model.0.weight': torch.zeros(1).expand(10**12)}, path)
+
+
 def write_truncated(path):
   torch.save(torch_reference.resnet(1, 2, 1).state_dict(), path)
   path.write_bytes(path.read_bytes()[:5000])
@@ -147,6 +151,7 @@ def write_truncated(path):
   [
     ('zip.pth', write_zip, 'no weights that can be read'),
     ('cut.pth', write_truncated, 'no weights that can be read'),
+    ('vast.pth', write_expanded, 'no weights that can be read'),
     ('empty.pth', lambda path: path.write_bytes(b''), 'no weights that can'),
     ('text.pt', lambda path: path.write_text('hello'), 'no weights that can'),
     ('noise.safetensors', write_zip, 'no weights that can be read'),
