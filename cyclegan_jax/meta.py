@@ -58,8 +58,10 @@ class Meta:
 
     'imported': of what, another program has not said.
     """
-    own = 'scans' if self.config['data']['train_a'] else 'simulated'
-    own = own if self.imported is None else 'imported'
+    if self.imported is not None:
+      own = 'imported'
+    else:
+      own = 'scans' if self.config['data']['train_a'] else 'simulated'
     return sorted({own, *(self.started_from or {}).get('learnt_from', ())})
 
   def to_json(self) -> dict:

@@ -53,6 +53,18 @@ def test_fields_of_other_versions_are_no_trouble():
   assert meta_lib.Meta.from_json(fields, 'here') == expected
 
 
+def test_what_was_imported_says_which_ways_it_goes():
+  assert _META.directions() == ['ab', 'ba']
+  for names, directions in (
+    (('gen_ab', 'gen_ba', 'disc_a'), ['ab', 'ba']),
+    (('gen_ba',), ['ba']),
+  ):
+    meta = dataclasses.replace(_META, imported=dict.fromkeys(names, '0f'))
+    meta = meta_lib.Meta.from_json(store(meta), 'here')
+    assert meta.directions() == directions
+    assert meta.learnt_from() == ['imported']
+
+
 def test_marks_of_older_versions_had_no_salt():
   fields = store(_META) | {'people': ['cd', 'ef']}
   del fields['patients']

@@ -142,3 +142,15 @@ def test_a_direction_without_records_is_left_out():
   records = scores.score_pair(make_case(), _QUANTILES)
   only = [record for record in records if record['direction'] == 'ba']
   assert set(scores.summarize(only)) == {'ba'}
+
+
+def test_what_hangs_on_unknown_intensities_is_left_out():
+  """Of an imported model: no histogram is matched, none is measured."""
+  unknown = {'a': (), 'b': ()}
+  case = make_case()
+  methods = {each['method'] for each in scores.score_pair(case, unknown)}
+  assert methods == {'translation', 'untranslated', 'oracle'}
+  images = {'cycled_a': case.images['a'], 'cycled_b': case.images['b']}
+  found = scores.summarize(scores.score_alone(make_case(**images), unknown))
+  assert 'cycle_error' in found['ab']
+  assert 'histogram_distance' not in found['ab']
