@@ -16,6 +16,9 @@ from cyclegan_jax import places
 from cyclegan_jax import rules
 from cyclegan_jax.mri import intensity
 
+# Of the command line: what `read_flags` takes.
+FLAGS = ('domains', 'spacing', 'intensity_a', 'intensity_b', 'image_size')
+
 _AIR, _BRIGHT = 0.0, 1000.0  # in units of our own: see `typical_intensities`
 
 
@@ -69,10 +72,6 @@ def check_workdir(workdir: pathlib.Path):
       f'--workdir={workdir} cannot be written to: {error.strerror}; name '
       'another folder'
     ) from None
-
-
-# Of the command line, that `read_flags` takes.
-FLAGS = ('domains', 'spacing', 'intensity_a', 'intensity_b', 'image_size')
 
 
 def read_flags(
