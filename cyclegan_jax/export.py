@@ -1,4 +1,4 @@
-"""A generator for other programs: StableHLO, ONNX and their like."""
+"""A generator for other programs: StableHLO, ONNX, PyTorch."""
 
 import dataclasses
 import json
@@ -40,18 +40,20 @@ def export(
     overwrite: whether a file that exists is replaced; `checks` has seen to it.
 
   Raises:
-    UserError: if there is no such checkpoint, or it is damaged.
+    UserError: if there is no such checkpoint, or it is damaged, or the format
+      has no such network.
     errors.Unfaithful: if the file would compute something else.
   """
   del overwrite
   source = source_lib.open_source(kept.find(workdir, checkpoint))
   config = stored_config.read(source.meta.config)
   network = build.networks(config)['generator']
+  known, module = formats.FORMATS[format], formats.open_module(format)
+  asked = module.describe(network)
   params = source_lib.read_generator(
     source, direction, build.generator_shapes(config)
   )
-  known, module = formats.FORMATS[format], formats.open_module(format)
-  metadata = describe(source, network, direction, known.layout)
+  metadata = describe(source, network, direction, known.layout) | asked
   path = pathlib.Path(target)
   with files.replace_file(path) as partial:
     module.write(partial, network, params, metadata)
@@ -95,7 +97,10 @@ def describe(
   start, end = direction
   scalings = {
     side: json.dumps(
-      {'picture': meta.intensities[domain].pictures}
+      {
+        'picture': meta.intensities[domain].pictures,
+        'known': bool(meta.intensities[domain].quantiles),
+      }
       | dataclasses.asdict(meta.intensities[domain].scaling)
     )
     for side, domain in (('source', start), ('target', end))

@@ -13,9 +13,10 @@ class Format(NamedTuple):
   """A file format of other programs.
 
   Attributes:
-    module: of this room, imported when it is needed. It has `write(path,
-      network, params, metadata)`, and `load(path, network)`: the file as a
-      function of images [B, H, W, C] in [-1, 1], on the host.
+    module: of this room, imported when it is needed. It has `describe(network)`
+      for metadata, which refuses a network that the format has no room for;
+      `write(path, network, params, metadata)`; and `load(path, network)`: the
+      file as a function of images [B, H, W, C] in [-1, 1], on the host.
     suffixes: of its files.
     layout: of the images that its programs take.
     tolerance: the most by which they may differ from our network.
@@ -42,6 +43,19 @@ FORMATS = {
     layout='[B, C, H, W]',
     tolerance=1e-4,
     packages=('onnx', 'onnxruntime'),
+  ),
+  'torch': Format(
+    module='torch_file',
+    suffixes=('.pth', '.pt'),
+    layout='[B, C, H, W]',
+    tolerance=1e-6,
+    packages=('torch',),
+  ),
+  'safetensors': Format(
+    module='safetensors_file',
+    suffixes=('.safetensors',),
+    layout='[B, C, H, W]',
+    tolerance=1e-6,
   ),
 }
 

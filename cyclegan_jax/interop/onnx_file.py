@@ -13,6 +13,12 @@ from cyclegan_jax.interop import onnx_graph
 from cyclegan_jax.networks import generators
 
 
+def describe(network: Any) -> dict[str, str]:
+  """Nothing: there is no more to be known of it."""
+  del network
+  return {}
+
+
 def write(
   path: pathlib.Path, network: Any, params: dict, metadata: Mapping[str, str]
 ):
@@ -71,6 +77,8 @@ def _add_unet(graph, network, params):
   widths = [network.features * min(2**i, 8) for i in range(network.levels)]
 
   def norm(features, name, width):
+    if network.norm == 'folded':
+      return features
     known = params.get(name)
     return onnx_graph.instance_norm(graph, features, known, width)
 
@@ -101,6 +109,8 @@ def _add_resnet(graph, network, params):
   halving = dict(stride=2, padding=1)
 
   def norm(features, width):
+    if network.norm == 'folded':
+      return features
     return onnx_graph.instance_norm(graph, features, None, width)
 
   def padded_conv(features, layer):

@@ -22,6 +22,12 @@ SMALLEST = 32
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
+def describe(network: Any) -> dict[str, str]:
+  """Nothing: there is no more to be known of it."""
+  del network
+  return {}
+
+
 def write(
   path: pathlib.Path, network: Any, params: Any, metadata: Mapping[str, str]
 ):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import errors
 from cyclegan_jax import evaluate
+from cyclegan_jax import export
 from cyclegan_jax import imported_config
 from cyclegan_jax import importing
 from cyclegan_jax import listing
@@ -189,6 +191,26 @@ def test_what_is_packed_of_it_translates(imported, tmp_path):
     packed = restore.load_translators(target, [direction])[direction]
     np.testing.assert_array_equal(packed.generate(images), own.generate(images))
   assert b'trained by another program and imported' in target.read_bytes()
+
+
+def test_what_is_exported_of_it_is_what_was_imported(
+  imported, networks, tmp_path
+):
+  """But for the biases that a normalisation cancels, which become zeros."""
+  inert = r'model\.(1|4|7|10\.conv_block\.[15]|11|14)\.bias'
+  for direction, theirs in (('ab', 'G_A'), ('ba', 'G_B')):
+    target = tmp_path / f'{direction}.pth'
+    given = dict(direction=direction, target=str(target))
+    export.export(str(imported), format='torch', **given)
+    state = torch.load(target, weights_only=True)
+    network = torch_reference.resnet(1, 2, 1)
+    network.load_state_dict(state, strict=True)
+    for name, own in networks[theirs].state_dict().items():
+      expected = 0 * own if re.fullmatch(inert, name) else own
+      torch.testing.assert_close(state[name], expected, rtol=0, atol=0)
+  told = json.loads((tmp_path / 'ab.pth.json').read_text())
+  assert '--ngf 2 --norm instance' in told['options']
+  assert json.loads(told['source_intensity'])['known'] is False
 
 
 def test_one_generator_has_one_direction(alone, tmp_path, capsys):

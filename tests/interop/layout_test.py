@@ -12,9 +12,11 @@ import torch_reference
 
 from cyclegan_jax import errors
 from cyclegan_jax.contrast import layer
+from cyclegan_jax.interop import counterpart
 from cyclegan_jax.interop import layout
 from cyclegan_jax.interop import recognise
-from cyclegan_jax.interop import torch_files
+from cyclegan_jax.interop import safetensors_file
+from cyclegan_jax.interop import torch_file
 from cyclegan_jax.interop import weights
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
@@ -132,32 +134,30 @@ def test_what_is_written_loads_there_and_makes_the_same(
   images = draw(32, arguments[0])
   params = jax.jit(module.init)(jax.random.key(0), images)['params']
   network = getattr(torch_reference, kind)(*arguments).eval()
-  torch_files.write_torch(tmp_path / 'g.pth', module, params, {'run': 'mine'})
+  torch_file.write(tmp_path / 'g.pth', module, params, {})
   state = torch.load(tmp_path / 'g.pth', weights_only=True)
   network.load_state_dict(state, strict=True)
   ours = jax.jit(module.apply)({'params': params}, images)
   np.testing.assert_allclose(run_theirs(network, images), ours, atol=1e-5)
-  told = torch_files.sidecar(tmp_path / 'g.pth').read_text()
-  assert '"run": "mine"' in told and f'--ngf {module.features}' in told
+  again = torch_file.load(tmp_path / 'g.pth', module)(images)
+  np.testing.assert_array_equal(again, ours)
 
-  torch_files.write_safetensors(
-    tmp_path / 'g.safetensors', module, params, {'run': 'mine'}
-  )
-  ((_, tensors),) = weights.read(tmp_path / 'g.safetensors').items()
+  path = tmp_path / 'g.safetensors'
+  safetensors_file.write(path, module, params, {'run': 'mine'})
+  ((_, tensors),) = weights.read(path).items()
   assert tensors.keys() == state.keys()
   for name, array in tensors.items():
     np.testing.assert_array_equal(array, state[name].numpy())
-  assert b'"run":"mine"' in (tmp_path / 'g.safetensors').read_bytes()
+  assert b'"run":"mine"' in path.read_bytes()
 
 
 def test_options_are_those_of_the_other_program():
-  options = torch_files.describe_options(generators.ResNet(blocks=9))
-  assert options == (
-    '--netG resnet_9blocks --ngf 64 --norm instance --input_nc 1 '
+  assert torch_file.describe(generators.ResNet(blocks=9)) == {
+    'options': '--netG resnet_9blocks --ngf 64 --norm instance --input_nc 1 '
     '--output_nc 1 --no_dropout'
-  )
+  }
   unet = generators.UNet(channels=3, dropout=0.5)
-  assert torch_files.describe_options(unet).endswith('--output_nc 3')
+  assert counterpart.describe_options(unet).endswith('--output_nc 3')
 
 
 @pytest.mark.parametrize(
@@ -176,4 +176,6 @@ def test_options_are_those_of_the_other_program():
 )
 def test_what_has_no_counterpart_is_refused(module, why):
   with pytest.raises(errors.UserError, match=f'{why}.*onnx and .*stablehlo'):
-    torch_files.write_torch(pathlib.Path('no.pth'), module, {}, {})
+    counterpart.describe_file(module)
+  with pytest.raises(errors.UserError, match=why):
+    torch_file.write(pathlib.Path('no.pth'), module, {}, {})

@@ -22,7 +22,9 @@ _NETWORKS = {
     affine=True,
     norm_innermost=True,
   ),
+  'unet_folded': generators.UNet(features=4, levels=3, norm='folded'),
   'resnet': generators.ResNet(features=4, blocks=2),
+  'resnet_folded': generators.ResNet(features=4, blocks=1, norm='folded'),
   'mapped': generators.ResNet(
     features=4,
     blocks=1,
@@ -36,12 +38,15 @@ def make_params(network):
   images = jnp.zeros((1, 16, 16, network.channels))
   shapes = jax.eval_shape(network.init, jax.random.key(0), images)['params']
   rng = np.random.default_rng(0)
+  # Where nothing is normalised, larger ones would saturate every pixel.
+  scale = 1.0 if network.norm == 'instance' else 0.3
 
   def make(path, like):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     if name == 'contrast_map/values':
       return rng.uniform(0, 1, like.shape).astype(np.float32)
-    return rng.normal(0.1, 0.3, like.shape).astype(np.float32)
+    values = rng.normal(0.1, 0.3, like.shape) * scale
+    return values.astype(np.float32)
 
   return jax.tree_util.tree_map_with_path(make, shapes)
 
@@ -67,7 +72,7 @@ def model(request):
   return network, make_params(network)
 
 
-@pytest.mark.parametrize('name', list(formats.FORMATS))
+@pytest.mark.parametrize('name', ['stablehlo', 'onnx'])
 def test_it_computes_what_the_network_does(model, name, tmp_path):
   network, params = model
   known = formats.FORMATS[name]
