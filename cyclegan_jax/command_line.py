@@ -13,6 +13,8 @@ from typing import NoReturn
 
 from absl import flags
 
+from cyclegan_jax import console
+
 _ADVICE = 'recipes are in configs/'
 # Full, over a quota, broken, gone, read-only, somebody else's.
 _DISK = (
@@ -111,7 +113,7 @@ def end(error: object, *, status: int, at_once: bool = False) -> NoReturn:
   line = ' '.join(str(error).split())
   jax: Any = sys.modules.get('jax')  # a flag is refused without it
   together = jax if jax and jax.distributed.is_initialized() else None
-  name = 'launch.py'
+  name = console.name_program()
   if together and together.process_index():
     name += f', process {together.process_index()}'
     name += f' of {together.process_count()}'
@@ -170,6 +172,11 @@ def _check_mode(values, modes):
 def _explain(error, argv):
   """What a person did wrong, in a line; None if it is not a person's fault."""
   recipe = _find_recipe(argv)
+  if isinstance(error, ModuleNotFoundError) and error.name == 'configs':
+    return (
+      f'--config={recipe} is of a checkout, and needs it: '
+      f'python launch.py --config={recipe} there'
+    )
   if isinstance(error, SyntaxError) and error.filename in (recipe, None):
     where = f'line {error.lineno}: ' if error.filename else ''
     return f'--config={recipe} is no recipe: {where}{error.msg}; {_ADVICE}'

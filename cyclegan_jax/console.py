@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import io
+import pathlib
 import sys
 import time
 
@@ -11,6 +12,12 @@ import tqdm
 
 Report = Callable[[int, int], None]  # called with what is done, and all
 _SECONDS = 5  # between two lines of progress
+
+
+def name_program() -> str:
+  """What was started: launch.py, or the command that pip has installed."""
+  name = pathlib.Path(sys.argv[0]).name
+  return 'cyclegan-jax' if name == '__main__.py' else name  # python -m
 
 
 class Silence(io.TextIOBase):

@@ -1,11 +1,11 @@
-"""What `launch.py` tells in one line, without a traceback."""
+"""What the command line tells in one line, without a traceback."""
 
 
 class UserError(ValueError):
   """Something a user can put right: a flag, a config field, a path, a file.
 
   The message is one line that names the user's thing and says what to do.
-  `launch.py` prints it without a traceback and exits with status 2.
+  The command line prints it without a traceback and exits with status 2.
   """
 
 

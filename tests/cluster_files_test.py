@@ -14,10 +14,10 @@ _ROOT = pathlib.Path(__file__).parent.parent
 _CLUSTER = _ROOT / 'cluster'
 _PARSE = """
 import sys
-import launch
+from cyclegan_jax import cli
 from absl import flags
 from cyclegan_jax import command_line, rules, checks
-rest = command_line.parse(['launch.py', *sys.argv[1:]], launch.MODES)
+rest = command_line.parse(['launch.py', *sys.argv[1:]], cli.MODES)
 assert rest == ['launch.py'], rest
 if flags.FLAGS['config'].value is not None:
   config = flags.FLAGS['config'].value

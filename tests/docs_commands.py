@@ -53,8 +53,9 @@ SOURCES = {
 RUNS = (
   *('W', 'runs/mine', 'runs/bids', 'runs/flair', 'runs/ct'),
   *('runs/flair_identity', 'runs/other', 'runs/two', 'runs/quickstart'),
-  *('runs/resnet', 'runs/imported'),
+  'runs/resnet',
 )
+IMPORTED = 'runs/imported'
 PACKED = 'mine.zip'
 TARGETS = {
   **dict.fromkeys(
@@ -65,7 +66,10 @@ TARGETS = {
   'out/all': 'out/all',
   PACKED: PACKED,
   'compare.html': 'compare.html',
-  **{each: each for each in ('model.onnx', 'model.stablehlo')},
+  **{
+    f'model.{each}': f'model.{each}'
+    for each in ('onnx', 'stablehlo', 'pth', 'safetensors')
+  },
 }
 # Modes with a workdir that is new.
 _BEGIN = ('--mode=train', '--mode=check', '--mode=import')
@@ -128,6 +132,7 @@ def fill(
   *,
   scans: pathlib.Path,
   run: pathlib.Path,
+  imported: pathlib.Path,
   packed: pathlib.Path,
   new: pathlib.Path,
 ) -> list[str]:
@@ -137,6 +142,7 @@ def fill(
     words: of a command.
     scans: folder of what `SOURCES` names.
     run: a workdir with a checkpoint.
+    imported: one that --mode=import has made.
     packed: what `PACKED` is when it is there already.
     new: an empty folder, for what is written.
 
@@ -146,7 +152,7 @@ def fill(
   trains = not any(
     word.startswith('--mode=') and word not in _BEGIN for word in words
   )
-  kept = {name: run for name in RUNS} | {PACKED: packed}
+  kept = dict.fromkeys(RUNS, run) | {IMPORTED: imported, PACKED: packed}
   return [_fill(word, trains, scans, kept, new) for word in words]
 
 

@@ -19,13 +19,13 @@ from safetensors import numpy as safetensors
 
 from configs import t1t2_best
 from cyclegan_jax import checks
+from cyclegan_jax import cli
 from cyclegan_jax import command_line
 from cyclegan_jax.interop import layout
 from cyclegan_jax.mri import scans as scans_lib
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.runtime import kept
-import launch
 
 # How config_flags loads a recipe.
 pytestmark = pytest.mark.filterwarnings(
@@ -72,7 +72,7 @@ def _write_networks(folder):
   """Generators as PyTorch's program leaves them."""
   folder.mkdir(parents=True)
   rng = np.random.default_rng(0)
-  network = layout.Description('resnet', channels=1, features=2, depth=1)
+  network = layout.Description('resnet', channels=1, features=2, depth=6)
   for name in ('G_A', 'G_B'):
     safetensors.save_file(
       {
@@ -93,13 +93,13 @@ def parse(monkeypatch):
     config_flags.DEFINE_config_file(
       'config', None, '', lock_config=True, flag_values=values, sys_argv=argv
     )
-    names = {flag for mode in launch.MODES.values() for flag in mode.flags}
+    names = {flag for mode in cli.MODES.values() for flag in mode.flags}
     for name in {'mode', *names} - {'config'}:
       values[name] = copy.deepcopy(flags.FLAGS[name])
     with monkeypatch.context() as patch:
       patch.setattr(command_line.flags, 'FLAGS', values)
-      command_line.parse(argv, launch.MODES)
-    mode = launch.MODES[values['mode'].value]
+      command_line.parse(argv, cli.MODES)
+    mode = cli.MODES[values['mode'].value]
     return mode, {name: values[name].value for name in mode.flags}
 
   return parse
@@ -130,7 +130,7 @@ def test_commands_are_accepted(command, parse, scans, tmp_path, capsys):
   new = tmp_path / 'new'
   new.mkdir()
   words = docs_commands.fill(
-    command.words, scans=scans, run=run, packed=run, new=new
+    command.words, scans=scans, run=run, imported=run, packed=run, new=new
   )
   try:
     mode, given = parse(words)
@@ -156,7 +156,8 @@ def test_code_names_what_there_is(page, code):
   """Imports and what is called of them; the notebook is run with the site."""
   imported = {}
   for node in ast.walk(ast.parse(code)):
-    if isinstance(node, ast.ImportFrom):
+    # `models` is of the checkout of PyTorch's program.
+    if isinstance(node, ast.ImportFrom) and node.module != 'models':
       for alias in node.names:
         whole = f'{node.module}.{alias.name}'
         imported[alias.name] = __import__(whole, fromlist=['_'])
@@ -201,7 +202,8 @@ def _shrink(config):
     'evaluate_every_steps': 2,
   }
   if config.generator.network == 'resnet':
-    tiny['generator.blocks'] = 1
+    goes_on = config.start_from.endswith('imported')
+    tiny['generator.blocks'] = 6 if goes_on else 1
   return [f'--config.{name}={value}' for name, value in tiny.items()]
 
 
@@ -246,11 +248,24 @@ def trained_here(start, scans, tmp_path_factory):
   return run
 
 
+@pytest.fixture(scope='session')
+def imported_here(start, scans, tmp_path_factory):
+  """What --mode=import makes of the networks in `scans`."""
+  run = tmp_path_factory.mktemp('docs_imported') / 'run'
+  (command,) = {c for c in _COMMANDS if '--mode=import' in c.words}
+  words = docs_commands.fill(
+    command.words, scans=scans, run=run, imported=run, packed=run, new=run
+  )
+  start('launch.py', *words, f'--workdir={run}', '--image_size=32')
+  return run
+
+
 def _fill_for_key(words):
   return docs_commands.fill(
     words,
     scans=pathlib.Path('scans'),
     run=pathlib.Path('run'),
+    imported=pathlib.Path('imported'),
     packed=pathlib.Path('packed'),
     new=pathlib.Path('new'),
   )
@@ -274,16 +289,20 @@ def _find_unlike():
   [c for c in _find_unlike() if 'distributed=local' not in c.text],
   ids=lambda c: f'{c.page}: {c.text}'[:100],
 )
-def test_commands_run(command, parse, start, scans, trained_here, tmp_path):
+def test_commands_run(
+  command, parse, start, scans, trained_here, imported_here, tmp_path
+):
   """All but those of several processes, which launch_several_test starts."""
-  run = tmp_path / 'run'
+  run, imported = tmp_path / 'run', tmp_path / 'imported'
   shutil.copytree(trained_here, run)
+  shutil.copytree(imported_here, imported)
   new = tmp_path / 'new'
   (new / 'out').mkdir(parents=True)
   words = docs_commands.fill(
     command.words,
     scans=scans,
     run=run,
+    imported=imported,
     packed=trained_here.with_name(docs_commands.PACKED),
     new=new,
   )
@@ -301,13 +320,21 @@ def test_commands_run(command, parse, start, scans, trained_here, tmp_path):
 
 @pytest.mark.docs
 @pytest.mark.parametrize('page,code', _CODE)
-def test_code_runs(page, code, start, scans, trained_here, tmp_path):
-  for name in re.findall(r"'(model\.(?:onnx|stablehlo))'", code):
-    words = ['--mode=export', f'--workdir={trained_here}', '--direction=ab']
-    kind = name.partition('.')[2]
+def test_code_runs(
+  page, code, start, scans, trained_here, imported_here, tmp_path
+):
+  for name in re.findall(r"'(model\.(?:onnx|stablehlo|pth))'", code):
+    kind = name.partition('.')[2].replace('pth', 'torch')
+    run = imported_here if kind == 'torch' else trained_here
+    words = ['--mode=export', f'--workdir={run}', '--direction=ab']
     start(
       'launch.py', *words, f'--format={kind}', f'--target={tmp_path / name}'
     )
+  if 'define_G' in code:
+    _stand_in_for_models(tmp_path)
+    theirs = "64, 'resnet_9blocks'"
+    assert theirs in code
+    code = code.replace(theirs, "2, 'resnet_6blocks'")
   for there, here in (
     ('runs/python', tmp_path / 'new'),
     ('runs/mine', trained_here),
@@ -315,3 +342,15 @@ def test_code_runs(page, code, start, scans, trained_here, tmp_path):
   ):
     code = code.replace(f"'{there}'", repr(str(here)))
   start('-c', code, cwd=tmp_path)
+
+
+def _stand_in_for_models(folder):
+  """`models.networks` of PyTorch's program, as far as it makes a generator."""
+  (folder / 'models').mkdir()
+  (folder / 'models' / 'networks.py').write_text(
+    f'import sys\nsys.path.append({str(pathlib.Path(__file__).parent)!r})\n'
+    'import torch_reference\n'
+    'def define_G(inputs, outputs, features, name, *, norm, use_dropout):\n'
+    "  assert inputs == outputs and name == 'resnet_6blocks'\n"
+    '  return torch_reference.resnet(inputs, features, 6, norm, use_dropout)\n'
+  )

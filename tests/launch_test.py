@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+from cyclegan_jax import cli
 from cyclegan_jax.runtime import workdir_lock
-import launch as launch_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _SMOKE = '--config=configs/smoke.py'
@@ -182,17 +182,17 @@ def test_a_stop_while_compiling_is_heard(environment, cache, tmp_path):
   assert 'launch.py: interrupted' in stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize('mode', launch_lib.MODES)
+@pytest.mark.parametrize('mode', cli.MODES)
 def test_a_mode_is_a_function_that_takes_its_flags(mode):
   """The table names it: a mode may be called what no module can be."""
-  module, function = launch_lib.MODES[mode].entry.split(':')
+  module, function = cli.MODES[mode].entry.split(':')
   called = getattr(importlib.import_module(module), function)
-  inspect.signature(called).bind(**dict.fromkeys(launch_lib.MODES[mode].flags))
+  inspect.signature(called).bind(**dict.fromkeys(cli.MODES[mode].flags))
 
 
 def test_help_shows_what_the_modes_do_and_need(launch):
   shown = ' '.join(launch('--help').stdout.split())
-  for name, mode in launch_lib.MODES.items():
+  for name, mode in cli.MODES.items():
     assert f'{name}: {mode.help}; needs --' in shown
   assert 'needs --workdir, --direction, --source, --target' in shown
 

@@ -261,7 +261,8 @@ def _giving_up(seconds, line):
   """Ends the process if what is inside takes longer: it could only crash."""
 
   def end():
-    print(f'launch.py: {line}', file=sys.stderr, flush=True)
+    told = f'{console.name_program()}: {line}'
+    print(told, file=sys.stderr, flush=True)
     os._exit(1)
 
   timer = threading.Timer(seconds, end)
