@@ -231,7 +231,7 @@ def main(argv):
     command_line.end(line, status=1)
 
 
-def run(usage: str):
+def run(usage: str | None):
   """Does what the command line says, and exits.
 
   Args:

@@ -48,14 +48,14 @@ FORMATS = {
     module='torch_file',
     suffixes=('.pth', '.pt'),
     layout='[B, C, H, W]',
-    tolerance=1e-6,
+    tolerance=1e-5,
     packages=('torch',),
   ),
   'safetensors': Format(
     module='safetensors_file',
     suffixes=('.safetensors',),
     layout='[B, C, H, W]',
-    tolerance=1e-6,
+    tolerance=1e-5,
   ),
 }
 
