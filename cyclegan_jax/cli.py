@@ -137,7 +137,7 @@ MODES = {
       'intensity_a': 'percentile, zscore, minmax or window:LOW,HIGH',
       'intensity_b': 'percentile, zscore, minmax or window:LOW,HIGH',
     },
-    optional=('image_size',),
+    optional=('image_size', 'planes'),
   ),
 }
 
@@ -156,9 +156,16 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
   'format', None, list(formats.FORMATS), 'Of the file of --mode=export'
 )
-flags.DEFINE_string('source', None, 'A scan, or a folder of scans.')
+flags.DEFINE_string(
+  'source', None, 'A scan, or a folder of scans; networks to import.'
+)
 flags.DEFINE_string('target', None, 'A file, or a folder, to write to.')
-flags.DEFINE_list('planes', None, 'To average over: axial,coronal,sagittal.')
+flags.DEFINE_list(
+  'planes',
+  None,
+  'To average over, or that what is imported was trained on: axial,coronal,'
+  'sagittal.',
+)
 flags.DEFINE_integer(
   'volume', -1, 'Which volume of 4-D files, from 0.', lower_bound=-1
 )

@@ -55,6 +55,7 @@ def evaluate(
   workdir = pathlib.Path(workdir)
   path = kept.find(workdir, checkpoint)
   meta = restore.read_meta(path)
+  _check_both(meta, workdir)
   own = None
   if source_a is None or source_b is None:
     told = description.read(workdir).get('config', meta.config)
@@ -97,6 +98,14 @@ def evaluate(
       f'are; the first: {found.failed[0]}'
     )
   return report
+
+
+def _check_both(meta, workdir):
+  if len(meta.directions()) < 2:
+    raise errors.UserError(
+      f'--workdir={workdir} was imported with one generator, and what is '
+      'scored are both: import the folder that has both'
+    )
 
 
 def _note_known(found, scans, meta):

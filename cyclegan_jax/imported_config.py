@@ -15,9 +15,13 @@ from cyclegan_jax import files
 from cyclegan_jax import places
 from cyclegan_jax import rules
 from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import volume
 
 # Of the command line: what `read_flags` takes.
-FLAGS = ('domains', 'spacing', 'intensity_a', 'intensity_b', 'image_size')
+FLAGS = (
+  *('domains', 'spacing', 'intensity_a', 'intensity_b', 'image_size'),
+  'planes',
+)
 
 _AIR, _BRIGHT = 0.0, 1000.0  # in units of our own: see `typical_intensities`
 
@@ -31,6 +35,7 @@ class Settings(NamedTuple):
     image_size: pixels of a side.
     kinds: of `intensity.KINDS`, by domain.
     windows: lowest and highest intensity, by domain, for the kind 'window'.
+    planes: along which the slices lay.
   """
 
   domains: tuple[str, str]
@@ -38,6 +43,7 @@ class Settings(NamedTuple):
   image_size: int
   kinds: dict[str, str]
   windows: dict[str, tuple[float, float]]
+  planes: tuple[str, ...]
 
 
 def check_flags(given: Mapping[str, Any]):
@@ -49,7 +55,13 @@ def check_flags(given: Mapping[str, Any]):
   workdir, source = given['workdir'], given['source']
   places.check_places({'--source': source, '--workdir': workdir})
   read_flags(**{name: given[name] for name in FLAGS})
-  if not pathlib.Path(source).exists():
+  try:
+    there = pathlib.Path(source).exists()
+  except OSError as error:
+    raise errors.UserError(
+      f'--source={source} cannot be read: {error.strerror}; name another place'
+    ) from None
+  if not there:
     raise errors.UserError(
       f'--source={source} is not there; name a file or a folder of networks'
     )
@@ -58,15 +70,19 @@ def check_flags(given: Mapping[str, Any]):
 
 def check_workdir(workdir: pathlib.Path):
   """Raises `UserError` unless it is a folder that is empty, or can be made."""
-  if workdir.exists() and not workdir.is_dir():
-    raise errors.UserError(f'--workdir={workdir} is a file; name a new folder')
-  if workdir.is_dir() and any(workdir.iterdir()):
-    raise errors.UserError(
-      f'--workdir={workdir} is not empty, and nothing is put beside what is '
-      'there: name a new folder'
-    )
   try:
-    files.probe_folder(workdir.absolute().parent)
+    if workdir.exists() and not workdir.is_dir():
+      raise errors.UserError(
+        f'--workdir={workdir} is a file; name a new folder'
+      )
+    if workdir.is_dir():
+      files.sweep(workdir)  # of an import that was killed
+      if any(workdir.iterdir()):
+        raise errors.UserError(
+          f'--workdir={workdir} is not empty, and nothing is put beside what '
+          'is there: name a new folder'
+        )
+    files.probe_folder(workdir.absolute())
   except OSError as error:
     raise errors.UserError(
       f'--workdir={workdir} cannot be written to: {error.strerror}; name '
@@ -81,6 +97,7 @@ def read_flags(
   intensity_a: str,
   intensity_b: str,
   image_size: int,
+  planes: Sequence[str] | None = None,
 ) -> Settings:
   """What the flags say.
 
@@ -90,25 +107,32 @@ def read_flags(
     intensity_a: one of `intensity.KINDS`; with its ends, 'window:LOW,HIGH'.
     intensity_b: likewise.
     image_size: pixels.
+    planes: of `volume.PLANES`; None: axial.
 
   Raises:
     UserError: naming the first flag that says what cannot be.
   """
   names = [name.strip() for name in domains]
+  known = tuple(name.strip() for name in planes or ('axial',))
   for name, rule, value, told in (
     ('domains', 'domains', names, ','.join(domains)),
     ('spacing', 'data.spacing', spacing, spacing),
     ('image_size', 'image_size', image_size, image_size),
+    ('planes', 'data.planes', known, ','.join(known)),
   ):
     if not rules.RULES[rule].allows(value):
       wanted = rules.RULES[rule].wanted
       if name == 'domains':
         wanted = 'two names, such as T1w,T2w'
+      if name == 'planes':
+        wanted = f'such as axial,coronal, of {", ".join(volume.PLANES)}'
       raise errors.UserError(f'--{name}={told}: it must be {wanted}')
   kinds, windows = {}, {}
   for domain, told in (('a', intensity_a), ('b', intensity_b)):
     kinds[domain], windows[domain] = _read_intensity(domain, told)
-  return Settings((names[0], names[1]), spacing, image_size, kinds, windows)
+  return Settings(
+    *((names[0], names[1]), spacing, image_size, kinds, windows, known)
+  )
 
 
 def _read_intensity(domain, told):
@@ -195,7 +219,7 @@ def _describe_data(settings):
     'test_b': '',
     'min_foreground': 0.02,
     'slice_range': (0.0, 1.0),
-    'planes': ('axial',),
+    'planes': settings.planes,
     'spacing': settings.spacing,
     'intensity_a': settings.kinds['a'],
     'intensity_b': settings.kinds['b'],

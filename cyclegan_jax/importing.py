@@ -38,6 +38,7 @@ def import_networks(
   intensity_a: str,
   intensity_b: str,
   image_size: int = 256,
+  planes: Sequence[str] | None = None,
 ):
   """Writes a workdir that translates with networks of PyTorch's program.
 
@@ -58,6 +59,7 @@ def import_networks(
       with its ends for 'window:LOW,HIGH'.
     intensity_b: likewise.
     image_size: pixels of a side that they were trained on.
+    planes: along which the slices lay; None: axial.
 
   Raises:
     UserError: if it cannot be read, is of other networks, or the workdir is
@@ -69,13 +71,18 @@ def import_networks(
     intensity_a=intensity_a,
     intensity_b=intensity_b,
     image_size=image_size,
+    planes=planes,
   )
   home = pathlib.Path(workdir).resolve()
   imported_config.check_workdir(home)
   found = collection.collect(pathlib.Path(source))
   notes = list(collection.leave_out(found))
   config = _make_config(settings, found)
-  modules = build.networks(config)
+  try:
+    modules = build.networks(config)
+  except errors.UserError as error:
+    told = str(error).removeprefix('image_size: ')
+    raise errors.UserError(f'--image_size={image_size}: {told}') from None
   for name, network in found.items():
     if name in collection.GENERATORS:
       _try(modules['generator'], network, config.channels)
@@ -107,10 +114,11 @@ def _make_config(settings, found) -> ml_collections.ConfigDict:
     ),
     channels=kind.channels,
   )
-  rules.check_values(checks.flatten(fields))
   # Scans, and not the simulated heads; which, nobody says.
   unknown = dict.fromkeys(('train_a', 'train_b'), stored_config.UNKNOWN)
-  return ml_collections.ConfigDict(fields | {'data': fields['data'] | unknown})
+  fields['data'] |= unknown
+  rules.check_values(checks.flatten(fields))
+  return ml_collections.ConfigDict(fields)
 
 
 def _try(module, network, channels):
@@ -156,8 +164,8 @@ def _write(home: pathlib.Path, meta: meta_lib.Meta, found: Mapping):
       ),
     },
   }
-  with files.partial_folder(home.parent) as folder:
-    made = folder / home.name
+  files.sweep(home)  # of what was killed
+  with files.partial_folder(home) as made:
     place = made / kept.KINDS['newest'] / str(_STEP)
     place.parent.mkdir(parents=True)
     checkpoint.write(
@@ -175,7 +183,9 @@ def _write(home: pathlib.Path, meta: meta_lib.Meta, found: Mapping):
       facts,
       resumed=False,
     )
-    os.replace(made, home)  # a folder that is there is empty
+    # A run is there once its checkpoint is.
+    for name in ('config.json', kept.KINDS['newest']):
+      os.replace(made / name, home / name)
 
 
 def _count(network):

@@ -136,7 +136,9 @@ def _look(config, source):
   if why:
     lines.append(f'  start      discriminators begin anew: {why}')
   if len(there) < len(_GENERATORS):
-    lines.append('  start      the other generator begins anew: it has none')
+    a, b = config.domains
+    way = f'{b} to {a}' if 'gen_ab' in there else f'{a} to {b}'
+    lines.append(f'  start      the generator {way} begins anew: it has none')
   if list(theirs['domains']) != list(config.domains):
     lines.append(
       f'note: {place} is of {" and ".join(theirs["domains"])}, this run of '

@@ -81,8 +81,8 @@ def read_generator(source: Source, direction: str, like: Any) -> Any:
     (there,) = source.meta.directions()
     told = f'{a} to {b}' if there == 'ab' else f'{b} to {a}'
     raise errors.UserError(
-      f'{source.path} was imported with one generator: it translates {told} '
-      f'({there}), and has none for {direction}'
+      f'{source.run} was imported with one generator, which translates {told} '
+      f'({there}): it has none for {direction}'
     )
   if source.is_packed:
     flat = flatten(like)

@@ -51,6 +51,8 @@ def collect(source: pathlib.Path) -> dict[str, Network]:
       loaded[called] = next(iter(tensors.values()))
   else:
     loaded = weights.read(source)
+    if list(loaded) == ['']:
+      loaded = {names.read_stem(source): loaded['']}
     paths = dict.fromkeys(loaded, source)
   try:
     assigned = names.assign(loaded)

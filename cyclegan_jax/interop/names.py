@@ -26,7 +26,9 @@ _NAME = re.compile(
   r'(a2b|b2a|ab|ba|a|b)?'
 )
 # <epoch>_net_G_A, netG_A2B, G_AB_90, iter_5000_net_G_A
-_STEM = re.compile(r'(?:(latest|(?:iter_)?\d+)_)?(.+?)(?:_(latest|\d+))?')
+_STEM = re.compile(
+  r'(?:(latest|(?:iter_)?\d+)_)?(.+?)(?:_(latest|\d+))?', re.IGNORECASE
+)
 _ALONE = 'gen_ab'
 _MAKERS = ('g', 'netg')  # what the plain names of generators begin with
 
@@ -57,19 +59,22 @@ def assign(called: Iterable[str]) -> dict[str, str]:
     called: as the other program calls them.
 
   Returns:
-    What it calls each, by our names. What is alone, or has no letter, makes b
-    of a whatever its name.
+    What it calls each, by our names. What has no letter makes b of a, as does
+    what is alone and has another name.
 
   Raises:
     ValueError: if two are the same network, or it cannot be told what one is.
   """
   called = list(called)
-  if len(called) == 1:
-    return {_ALONE: called[0]}
   parts = {name: _NAME.fullmatch(_plain(name)) for name in called}
+  if len(called) == 1 and not parts[called[0]]:
+    return {_ALONE: called[0]}
   unknown = [name for name, part in parts.items() if not part]
   if unknown:
-    raise ValueError(f'it is not known what {unknown[0] or "a network"!r} is')
+    raise ValueError(
+      f'it is not known what {unknown[0] or "a network"!r} is; save the '
+      'generators alone, as G_A and G_B'
+    )
   directed = any(
     part and part[1] and part[3] and len(part[3]) > 1 for part in parts.values()
   )
@@ -77,7 +82,9 @@ def assign(called: Iterable[str]) -> dict[str, str]:
   for name, part in parts.items():
     own = _name_ours(bool(part and part[1]), part and part[3], directed)
     if own in ours:
-      raise ValueError(f'{ours[own]!r} and {name!r} are the same network')
+      raise ValueError(
+        f'{ours[own]!r} and {name!r} are the same network; take one away'
+      )
     ours[own] = name
   return ours
 
@@ -94,7 +101,7 @@ def _name_ours(generates, letters, directed):
 def find_files(
   folder: pathlib.Path, suffixes: tuple[str, ...]
 ) -> dict[str, pathlib.Path]:
-  """The newest networks in a folder, all of one epoch.
+  """The networks of the newest epoch that has all generators of a folder.
 
   'latest' is the newest, then the highest number.
 
@@ -106,29 +113,58 @@ def find_files(
     Files by what they call their networks.
 
   Raises:
-    UserError: if there is no generator.
+    UserError: if there is no generator, no epoch of all, or two files are the
+      same network.
   """
-  found = [
-    each
-    for suffix in suffixes
-    for path in sorted(folder.glob(f'*{suffix}'))
-    if (each := _read_name(path))
-  ]
-  ages = [each.age for each in found if _plain(each.called).startswith(_MAKERS)]
-  if not ages:
+  try:
+    paths = sorted(folder.iterdir())
+  except OSError as error:
+    raise errors.UserError(
+      f'--source={folder} cannot be read: {error.strerror}; name another folder'
+    ) from None
+  epochs: dict[tuple[int, int], dict[str, pathlib.Path]] = {}
+  for suffix in suffixes:
+    for path in paths:
+      found = _read_name(path) if path.suffix.lower() == suffix else None
+      if not found:
+        continue
+      there = epochs.setdefault(found.age, {}).get(found.called)
+      if there and there.suffix.lower() == suffix:
+        raise errors.UserError(
+          f'{there} and {path} are the same network; take one away'
+        )
+      epochs[found.age][found.called] = path
+  generators = {
+    called
+    for epoch in epochs.values()
+    for called in epoch
+    if _plain(called).startswith(_MAKERS)
+  }
+  if not generators:
     raise errors.UserError(
       f'--source={folder} holds no generator, such as latest_net_G_A.pth or '
       f'netG_A2B.safetensors; name a folder that does, or the file itself'
     )
-  newest = max(ages)
-  return {each.called: each.path for each in found if each.age == newest}
+  whole = [age for age, epoch in epochs.items() if generators <= epoch.keys()]
+  if not whole:
+    raise errors.UserError(
+      f'--source={folder} has no epoch with all of '
+      f'{", ".join(sorted(generators))}; name one of the files'
+    )
+  return epochs[max(whole)]
+
+
+def read_stem(path: pathlib.Path) -> str:
+  """What the name of a file calls the network in it; '' if it says nothing."""
+  found = _read_name(path)
+  return found.called if found else ''
 
 
 def _read_name(path):
   match = _STEM.fullmatch(path.stem)
   if not match or not is_network(match[2]):
     return None
-  epoch = match[1] or match[3] or 'latest'
+  epoch = (match[1] or match[3] or 'latest').lower()
   if epoch == 'latest':
     age = (2, 0)
   else:

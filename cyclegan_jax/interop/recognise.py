@@ -26,9 +26,10 @@ def recognise(
 ) -> tuple[layout.Description, dict[str, np.ndarray]]:
   """The network that weights are of, and those of them that count.
 
-  Older versions of PyTorch kept statistics of instance normalisations, which
-  nothing ever used: they have neither scale nor offset beside them, as batch
-  normalisations have, and are dropped. Padding by replication leaves the same
+  Older versions of the reference kept statistics of instance normalisations:
+  they have neither scale nor offset beside them, as batch normalisations have.
+  They are dropped: its `test.py` uses them with `--eval` alone, its training
+  never. Padding by replication leaves the same
   names as by reflection, and cannot be told from it; no option of the reference
   asks for it.
 
@@ -77,7 +78,7 @@ def _describe(own):
   # Of a layer that a normalisation follows.
   first = next(x for x in layout.list_layers(found) if x.norm)
   bias = f'{first.theirs}.bias' in own
-  if not bias and not batch:
+  if not bias and not batch and f'{first.theirs}.weight' in own:
     raise _OtherError('it has no normalisation')
   norm = 'batch' if batch else 'instance'
   return dataclasses.replace(found, norm=norm, bias=bias)
@@ -162,7 +163,9 @@ def _compare(expected, own):
     ]
     raise _OtherError(' and '.join(told))
   for name, shape in expected.items():
-    if own[name].shape != shape or own[name].dtype.kind != 'f':
+    if own[name].dtype.kind != 'f':
+      raise _OtherError(f'{name} holds whole numbers, {own[name].dtype}')
+    if own[name].shape != shape:
       found = ' x '.join(map(str, own[name].shape))
       wanted = ' x '.join(map(str, shape))
       raise _OtherError(f'{name} is {found}, where {wanted} was expected')

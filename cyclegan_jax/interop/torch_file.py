@@ -9,12 +9,17 @@ import pathlib
 from typing import Any
 
 from flax import linen as nn
-import torch
 
 from cyclegan_jax.interop import counterpart
+from cyclegan_jax.interop import weights
 
-describe = counterpart.describe_file
 load = counterpart.load
+
+
+def describe(network: nn.Module) -> dict[str, str]:
+  """As `counterpart.describe_file`; refuses a PyTorch that is too old."""
+  weights.import_torch('what --format=torch writes')
+  return counterpart.describe_file(network)
 
 
 def write(
@@ -32,6 +37,7 @@ def write(
     UserError: if the reference has no such network.
   """
   del metadata
+  torch = weights.import_torch(path)
   tensors = counterpart.to_tensors(network, params)
   state = {name: torch.from_numpy(x.copy()) for name, x in tensors.items()}
   torch.save(state, path)

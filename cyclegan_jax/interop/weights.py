@@ -18,6 +18,7 @@ import safetensors
 
 from cyclegan_jax import errors
 from cyclegan_jax.interop import names
+from cyclegan_jax.mri.formats import limits
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
@@ -50,16 +51,20 @@ def read(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
   Raises:
     UserError: if it cannot be read, holds more than weights, or none.
   """
-  read_file = _read_safetensors if path.suffix == SAFETENSORS else _read_torch
+  limits.check_file(path)
   try:
-    path.open('rb').close()
+    with path.open('rb') as file:
+      head = file.read(9)
   except OSError as error:
     raise errors.UserError(
       f'{path} cannot be read: {error.strerror}; name another file'
     ) from None
+  read_file = _read_safetensors if _is_safetensors(path, head) else _read_torch
   try:
     tree = read_file(path)
     found = list(_find(tree, ''))
+    if any(name for name, _ in found):  # then others are of no concern
+      found = [(name, arrays) for name, arrays in found if name]
   except (errors.UserError, MemoryError):
     raise
   except Exception as error:  # of torch, zipfile, pickle: of any type
@@ -79,24 +84,44 @@ def read(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
   return dict(found)
 
 
-def _read_torch(path):
+def import_torch(place: object) -> Any:
+  """PyTorch, of a version whose reader of weights runs nothing.
+
+  Args:
+    place: what needs it, for a message.
+
+  Raises:
+    UserError: if it is not there, or is older.
+  """
   try:
     torch: Any = importlib.import_module('torch')
   except ImportError:
     raise errors.UserError(
-      f'{path} is a file of PyTorch, which is not installed: pip install '
+      f'{place} is a file of PyTorch, which is not installed: pip install '
       '"cyclegan_jax[torch]", or pip install "torch"; .safetensors need none'
     ) from None
   version = tuple(map(int, re.findall(r'\d+', torch.__version__)[:2]))
   if version < _SAFE_TORCH:
     raise errors.UserError(
-      f'{path} is not read with torch {torch.__version__}, which a file can '
+      f'{place} is not read with torch {torch.__version__}, which a file can '
       'trick into running a program: pip install "torch>=2.6"'
     )
+  return torch
+
+
+def _is_safetensors(path, head):
+  """By what a file begins with; by its name where that is neither."""
+  if head.startswith((b'PK', b'\x80')):  # a zip, a pickle
+    return False
+  return head[8:] == b'{' or path.suffix.lower() == SAFETENSORS
+
+
+def _read_torch(path):
+  torch = import_torch(path)
   try:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open('rb') as file:
       warnings.simplefilter('ignore')
-      tree = torch.load(path, weights_only=True, map_location='cpu')
+      tree = torch.load(file, weights_only=True, map_location='cpu')
   except Exception as error:  # pickle's, and torch's own
     found = re.search(r'GLOBAL ([\w.]+)', str(error))
     if not found:

@@ -73,6 +73,21 @@ class RunFiles:
     """A discriminator's loss where it cannot tell real from made."""
     return _EQUILIBRIUM[self.recipe['loss']['kind']]
 
+  @property
+  def imported(self) -> bool:
+    """Whether another program has trained it."""
+    return bool(self.facts.get('imported'))
+
+  @property
+  def title(self) -> str:
+    """What it translates, for people."""
+    ways = [
+      ' to '.join(self.names(direction))
+      for direction in ('ab', 'ba')
+      if not self.imported or f'gen_{direction}' in self.facts['imported']
+    ]
+    return f'{ways[0]} and back' if len(ways) > 1 else ways[0]
+
   def names(self, direction: str) -> tuple[str, str]:
     """Of the source's and the target's contrast."""
     a, b = self.domains

@@ -213,18 +213,23 @@ def test_what_is_exported_of_it_is_what_was_imported(
   assert json.loads(told['source_intensity'])['known'] is False
 
 
-def test_one_generator_has_one_direction(alone, tmp_path, capsys):
-  """Whatever it was called there."""
-  (translator,) = restore.load_translators(kept.find(alone), ['ab']).values()
-  assert translator.domains == ('T1w', 'CT')
+def test_one_generator_has_the_direction_of_its_name(alone, tmp_path):
+  (translator,) = restore.load_translators(kept.find(alone), ['ba']).values()
+  assert translator.domains == ('CT', 'T1w')
+  report.report(str(alone))
+  card = (alone / 'MODEL_CARD.md').read_text()
+  assert '# Model card: CT to T1w\n' in card and 'not known.' in card
+  assert 'lsgan' not in card and 'gen_ba; generators resnet' in card
+  with pytest.raises(errors.UserError, match='what is scored are both'):
+    evaluate.evaluate(alone, source_a='a.nii', source_b='b.nii')
   target = tmp_path / 'model.zip'
   pack.pack(str(alone), target=str(target))
-  assert b'T1w to CT: what translates' in target.read_bytes()
+  assert b'CT to T1w: what translates' in target.read_bytes()
   for place in (kept.find(alone), target):
     with pytest.raises(
-      errors.UserError, match=r'one generator: .*T1w to CT \(ab\), .* for ba'
+      errors.UserError, match=r'one generator, .*CT to T1w \(ba\): .* for ab'
     ):
-      restore.load_translators(place, ['ba'])
+      restore.load_translators(place, ['ab'])
 
 
 def begin(config):
@@ -254,9 +259,10 @@ def test_what_is_missing_begins_anew(config, alone, capsys):
   config.start_from = str(alone)
   fresh, (state, started) = begin(config)
   assert not started['discriminators']
-  chex.assert_trees_all_equal(state.gen_ba.params, fresh.gen_ba.params)
+  chex.assert_trees_all_equal(state.gen_ab.params, fresh.gen_ab.params)
   told = capsys.readouterr().out
-  assert 'discriminators begin anew' in told and 'other generator' in told
+  assert 'discriminators begin anew' in told
+  assert 'the generator T1w to CT begins anew' in told
 
 
 def test_other_values_are_refused_with_the_fields_to_set(config, tmp_path):
@@ -322,7 +328,8 @@ def test_safetensors_need_no_torch(networks, monkeypatch, tmp_path):
     ({'domains': ['T1w']}, '--domains=T1w: it must be two names, such as T1w,'),
     ({'spacing': 0.0}, '--spacing=0.0: it must be greater than 0'),
     ({'image_size': 0}, '--image_size=0: it must be from 1'),
-    ({'image_size': 30}, 'image_size: 30 x 30 does not divide'),
+    ({'image_size': 30}, '--image_size=30: 30 x 30 does not divide'),
+    ({'planes': ['oblique']}, '--planes=oblique: it must be such as axial,cor'),
     ({'intensity_a': 'window'}, '--intensity_a=window: it must be one of perc'),
     ({'intensity_b': 'window:2,1'}, '--intensity_b=window:2,1: it must be'),
     ({'intensity_b': 'window:a,b'}, '--intensity_b=window:a,b: it must be'),
@@ -396,11 +403,23 @@ def test_discriminators_that_are_of_no_use_are_left_out(
   ]
 
 
+def test_slices_may_have_lain_along_other_planes(folder, tmp_path):
+  planes = ['coronal', 'sagittal']
+  workdir = str(tmp_path / 'run')
+  importing.import_networks(
+    workdir, source=str(folder), **_FLAGS | {'image_size': 2048}, planes=planes
+  )
+  (translator,) = restore.load_translators(kept.find(workdir), ['ab']).values()
+  assert translator.settings[0].planes == tuple(planes)
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(folder, tmp_path):
-  given = _FLAGS | {'source': str(folder)}
+  given = _FLAGS | {'source': str(folder), 'planes': None}
   (tmp_path / 'empty').mkdir()
   imported_config.check_flags(given | {'workdir': str(tmp_path / 'empty')})
+  inode = (tmp_path / 'empty').stat().st_ino
   importing.import_networks(str(tmp_path / 'empty'), **given)
+  assert (tmp_path / 'empty').stat().st_ino == inode  # perhaps a mount point
   (tmp_path / 'file').touch()
   for name, message in (('empty', 'is not empty'), ('file', 'is a file')):
     with pytest.raises(errors.UserError, match=message):

@@ -166,6 +166,32 @@ def test_what_is_no_file_of_weights_is_refused(name, write, message, tmp_path):
   assert '\n' not in str(caught.value)
 
 
+def test_a_name_may_mislead(state, tmp_path):
+  """What a file begins with tells how it is read."""
+  torch.save(state, tmp_path / 'g.safetensors')
+  arrays = {name: x.numpy() for name, x in state.items()}
+  safetensors.save_file(arrays, tmp_path / 'g.pth')
+  safetensors.save_file(arrays, tmp_path / 'g.SafeTensors')
+  for name in ('g.safetensors', 'g.pth', 'g.SafeTensors'):
+    ((_, found),) = weights.read(tmp_path / name).items()
+    check_same(found, state)
+
+
+def test_networks_beside_the_named_ones_are_of_no_concern(state, tmp_path):
+  others = {'vgg': state, 'netG_A_ema': state}
+  torch.save({'netG_A': state, **others}, tmp_path / 'all.pth')
+  ((name, found),) = weights.read(tmp_path / 'all.pth').items()
+  assert name == 'netG_A'
+  check_same(found, state)
+
+
+def test_an_older_torch_is_refused(monkeypatch, tmp_path):
+  torch.save({}, tmp_path / 'g.pth')
+  monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
+  with pytest.raises(errors.UserError, match='not read with torch 2.5.1'):
+    weights.read(tmp_path / 'g.pth')
+
+
 def test_without_torch_it_is_told_what_to_install(monkeypatch, tmp_path):
   (tmp_path / 'g.pth').touch()
   monkeypatch.setitem(sys.modules, 'torch', None)
@@ -190,6 +216,7 @@ def test_without_torch_it_is_told_what_to_install(monkeypatch, tmp_path):
       {'model.18.weight': np.ones((3, 2, 7, 7), np.float32)},
       'takes images of 1 channels and makes 3',
     ),
+    ({'model.4.weight': np.ones((4, 2, 3, 3), np.int32)}, 'whole numbers, int'),
     (
       {'model.10.conv_block.0.weight': np.ones((8, 8, 3, 3), np.float32)},
       'pads with zeros',
