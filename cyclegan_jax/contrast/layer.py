@@ -4,12 +4,12 @@ import chex
 from flax import linen as nn
 from jax import lax
 import jax.numpy as jnp
-from jax.scipy import ndimage
 import numpy as np
 
 from cyclegan_jax import array_types
 from cyclegan_jax.contrast import fit
 
+_EXACT = 'highest'  # accelerators round what they multiply, unless told not to
 # Of the range: what tissue is above the air, and above it less blurred.
 TISSUE, SHARP = 0.04, 0.02
 INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
@@ -44,22 +44,42 @@ def map_contrast(
 
   Heads are as `find_heads` sees them.
   """
-  window = jnp.asarray(make_window(deviation), images.dtype)
-  surroundings = images
-  for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
-    surroundings = lax.conv_general_dilated(
-      surroundings,
-      window.reshape(shape),
-      (1, 1),
-      'SAME',
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    )
-  position = [
-    jnp.clip(each, 0, 1) * (knots - 1)
+  # As products of matrices: of 256 x 256 pixels 2 ms, 66 as two convolutions.
+  down, across = (
+    _blur_matrix(side, deviation, images.dtype) for side in images.shape[1:3]
+  )
+  surroundings = jnp.einsum(
+    'ij,bjkc,lk->bilc', down, images, across, precision=_EXACT
+  )
+  own, around = (
+    _share(each, knots)
     for each, knots in zip((images, surroundings), values.shape, strict=True)
-  ]
-  mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
+  )
+  rows = jnp.einsum('kl,k...->l...', values, own, precision=_EXACT)
+  mapped = jnp.sum(rows * around, 0)
   return jnp.where(find_heads(images), mapped, images)
+
+
+def _blur_matrix(side, deviation, dtype):
+  """Averages a line with `make_window`, [side, side]; beyond it lies 0."""
+  window = make_window(deviation)
+  radius = len(window) // 2
+  places = jnp.arange(side, dtype=dtype)
+  distance = places[:, None] - places[None]
+  weights = window[radius] * jnp.exp(-0.5 * (distance / deviation) ** 2)
+  return jnp.where(jnp.abs(distance) <= radius, weights, 0).astype(dtype)
+
+
+def _share(images, knots):
+  """How much of each knot is in a value: hat functions, [knots, B, H, W, 1].
+
+  Linear interpolation as a sum over all knots: accelerators are slow to look
+  something up, and what is learnt of a cell is added up in no certain order.
+  """
+  position = jnp.clip(images, 0, 1) * (knots - 1)
+  places = jnp.arange(knots, dtype=images.dtype)
+  distance = jnp.abs(position[None] - jnp.expand_dims(places, range(1, 5)))
+  return jnp.maximum(1 - distance, 0)
 
 
 def make_window(deviation: float) -> np.ndarray:
@@ -90,10 +110,9 @@ def find_heads(images: array_types.Images) -> chex.Array:
     measure(corners, axis=(3, 4, 5)).reshape(images.shape[0], 4)
     for measure in (jnp.mean, jnp.std)
   )
-  darkest = means.argmin(1, keepdims=True)
+  darkest = nn.one_hot(means.argmin(1), 4, dtype=means.dtype)
   level, noise = (
-    jnp.take_along_axis(each, darkest, 1)[..., None, None]
-    for each in (means, deviations)
+    (each * darkest).sum(1)[:, None, None, None] for each in (means, deviations)
   )
   blurred = nn.avg_pool(images, (3, 3), padding='SAME')
   tissue = (blurred > level + jnp.maximum(TISSUE, 1.5 * noise)) & (
