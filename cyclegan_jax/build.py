@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from cyclegan_jax import errors
+from cyclegan_jax import precision
 from cyclegan_jax import rules
 from cyclegan_jax import stored_config
 from cyclegan_jax.contrast import fit
@@ -220,20 +221,21 @@ def create_state(
 
 
 def train_step(config: ml_collections.ConfigDict) -> Callable:
-  """`step(state, batch, key, *, axis_name)` with the config's losses."""
+  """`step(state, batch, key, *, axis_name)` as the config has it."""
   objective = steps.Objective(**config.loss)
 
   def step(state, batch, key, *, axis_name=None):
-    return steps.train_step(
-      state,
-      batch,
-      key,
-      objective=objective,
-      axis_name=axis_name,
-      parts=config.accumulate_steps,
-      remat=config.remat,
-      ema_decay=config.ema_decay,
-    )
+    with precision.choose(config.precision):
+      return steps.train_step(
+        state,
+        batch,
+        key,
+        objective=objective,
+        axis_name=axis_name,
+        parts=config.accumulate_steps,
+        remat=config.remat,
+        ema_decay=config.ema_decay,
+      )
 
   return step
 

@@ -179,6 +179,7 @@ def make(
     'parallel': 'pmap',
     'distributed': 'auto',
     'compute_dtype': 'float32',
+    'precision': 'default',
     'accumulate_steps': 1,
     'remat': False,
     'ema_decay': 0.0,

@@ -7,6 +7,7 @@ import jax
 
 from cyclegan_jax import build
 from cyclegan_jax import meta as meta_lib
+from cyclegan_jax import precision
 from cyclegan_jax import source as source_lib
 from cyclegan_jax import stored_config
 from cyclegan_jax.inference import translation
@@ -59,6 +60,8 @@ def load_translators(
 
 def _compile(module, params):
   def apply(params, images):
-    return module.apply({'params': params}, images)
+    # In float32 on every device: see `precision.exactly`.
+    with precision.exactly():
+      return module.apply({'params': params}, images)
 
   return devices.map_images(apply, params)

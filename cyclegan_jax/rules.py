@@ -19,7 +19,12 @@ _MOST_PIXELS = 2**33
 _SIMULATED = 1024  # pixels of a side: a quarter of a millimetre, and minutes
 
 # Fields that older versions did not know, as they went without.
-_ADDED = {'start_from': '', 'compile_cache': '', 'channels': 1}
+_ADDED = {
+  'start_from': '',
+  'compile_cache': '',
+  'channels': 1,
+  'precision': 'default',
+}
 _ADDED_GENERATOR = {
   'unet': {'norm': 'instance'},
   'resnet': {'norm': 'instance', 'dropout': 0.0},
@@ -102,6 +107,7 @@ RULES = {
   'parallel': _one_of('pmap', 'shard_map'),
   'distributed': Rule(cluster.is_spec, cluster.WANTED),
   'compute_dtype': _one_of('float32', 'bfloat16'),
+  'precision': _one_of('default', 'high', 'highest'),
   'accumulate_steps': _between(1, 16384),
   'ema_decay': _SHARE,
   'max_bad_steps': _PERIOD,

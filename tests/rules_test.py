@@ -12,6 +12,7 @@ from configs import default
 from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import errors
+from cyclegan_jax import precision
 from cyclegan_jax import rules
 from cyclegan_jax.gan import losses
 from cyclegan_jax.mri import intensity
@@ -106,6 +107,7 @@ def test_heads_are_not_simulated_without_end(unet):
     ('data.planes', tuple(volume.PLANES)),
     ('generator.network', tuple(build.GENERATORS)),
     ('generator.norm', generators.NORMS),
+    ('precision', precision.KINDS),
   ],
 )
 def test_choices_are_those_of_who_owns_them(field, choices):

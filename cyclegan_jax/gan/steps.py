@@ -13,6 +13,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from cyclegan_jax import array_types
+from cyclegan_jax import precision
 from cyclegan_jax.gan import gradients
 from cyclegan_jax.gan import image_pool
 from cyclegan_jax.gan import losses
@@ -256,7 +257,8 @@ def generate(
 ) -> array_types.Images:
   """Images [B, H, W, C] translated by the generator of that name."""
   params = state.averages.get(name, getattr(state, name).params)
-  return getattr(state, name).apply_fn({'params': params}, images)
+  with precision.exactly():  # they are looked at and scored
+    return getattr(state, name).apply_fn({'params': params}, images)
 
 
 def _judge(discriminator, fakes, kind):

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from cyclegan_jax import errors
+from cyclegan_jax import precision
 from cyclegan_jax.interop import layout
 from cyclegan_jax.interop import recognise
 from cyclegan_jax.interop import weights
@@ -51,7 +52,12 @@ def load(
     raise ValueError(f'{path} is read as {found}')
   params = layout.to_params(found, tensors)
   apply: Callable = jax.jit(network.apply)
-  return lambda images: np.asarray(apply({'params': params}, images))
+
+  def translate(images):
+    with precision.exactly():
+      return np.asarray(apply({'params': params}, images))
+
+  return translate
 
 
 def describe(network: nn.Module) -> layout.Description:

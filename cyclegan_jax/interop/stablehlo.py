@@ -16,6 +16,8 @@ import jax
 from jax import export
 import numpy as np
 
+from cyclegan_jax import precision
+
 # Pixels: of a smaller image nothing could be proven of the corners that a
 # contrast map looks at.
 SMALLEST = 32
@@ -44,8 +46,12 @@ def write(
   """
   del metadata
   shape = jax.ShapeDtypeStruct(symbolic_shape(network), np.float32)
-  translate = jax.jit(lambda images: network.apply({'params': params}, images))
-  exported = export.export(translate, platforms=_PLATFORMS)(shape)
+
+  def translate(images):
+    return network.apply({'params': params}, images)
+
+  with precision.exactly():  # wherever it is run
+    exported = export.export(jax.jit(translate), platforms=_PLATFORMS)(shape)
   path.write_bytes(exported.serialize())
 
 
