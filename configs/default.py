@@ -36,10 +36,10 @@ def get_config() -> ml_collections.ConfigDict:
   # that are built for it: half the memory of activations. Parameters, losses
   # and the statistics of normalisations stay float32.
   config.compute_dtype = 'float32'
-  # How accelerators round what the convolutions of training read: 'default' is
-  # their own way, TF32 on a GPU and bfloat16 on a TPU; 'high' is TF32 and nearly
-  # float32, 'highest' float32. A CPU computes float32; translation does so
-  # anywhere.
+  # How accelerators round what the convolutions of training read: 'default' as
+  # they do by themselves, TF32 on a GPU and bfloat16 on a TPU; 'high' is TF32
+  # and nearly float32; 'highest' is float32. A CPU computes float32 anyway, and
+  # translation is float32 everywhere.
   config.precision = 'default'
   # Divide every batch into so many parts and go through them one after the
   # other: the same step in the memory of a smaller batch.
