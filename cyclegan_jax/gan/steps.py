@@ -218,12 +218,13 @@ def refresh_pools(
   """
   pools, past_fakes = {}, {}
   for domain, domain_key in zip('ab', jax.random.split(key), strict=True):
-    images = fakes[domain]
-    if axis_name is not None:
+    images, pool = fakes[domain], getattr(state, f'pool_{domain}')
+    # A pool of no images hands each device what it gave.
+    shared = axis_name is not None and len(pool.images) > 0
+    if shared:
       images = lax.all_gather(images, axis_name, tiled=True)
-    pool = getattr(state, f'pool_{domain}')
     pools[f'pool_{domain}'], images = image_pool.query(pool, images, domain_key)
-    if axis_name is not None:
+    if shared:
       size = len(fakes[domain])
       start = lax.axis_index(axis_name) * size
       images = lax.dynamic_slice_in_dim(images, start, size)
