@@ -1,11 +1,18 @@
 """Four virtual devices, strict arrays, and programs compiled once, quickly."""
 
+from importlib import metadata
 import json
 import os
 
-# Before JAX starts its backend. Level 1 compiles a tiny network's state and
-# step in half the time (3.7 against 9.6 s); the tests hardly run them.
-_QUICK = '--xla_backend_optimization_level=1'
+# Before JAX starts its backend. Tests compile much and run little: without
+# optimisation, and in one piece, a tiny network's step takes 6.7 s of a
+# processor instead of 13; by the older of two code generators, which JAX 0.12
+# has no more, 3.6 s.
+_QUICK = (
+  '--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1'
+)
+if metadata.version('jaxlib').startswith('0.10.'):
+  _QUICK += ' --xla_cpu_use_fusion_emitters=false'
 os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {_QUICK}'
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
