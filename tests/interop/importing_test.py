@@ -439,7 +439,8 @@ def test_by_command_line(folder, environment, make_head, save_nifti, tmp_path):
     return subprocess.run(
       [sys.executable, 'launch.py', *args],
       cwd=_ROOT,
-      env=environment(1, XDG_CACHE_HOME=str(tmp_path / 'cache')),
+      # With PyTorch, which reads what is imported.
+      env=environment(XDG_CACHE_HOME=str(tmp_path / 'cache'), PYTHONPATH=''),
       capture_output=True,
       text=True,
       check=False,
