@@ -151,7 +151,8 @@ class Layout:
     self.processes = processes
     self.disk = soak_disk.Disk(root / f'disk{processes}')
     self.max_steps = max_steps
-    flags = '--xla_force_host_platform_device_count=1'
+    quick = '--xla_backend_optimization_level=1'
+    flags = os.environ.get('XLA_FLAGS', quick)
     kept = os.environ.get('JAX_COMPILATION_CACHE_DIR', root / 'compiled')
     clean = {
       name: value
@@ -159,7 +160,7 @@ class Layout:
       if not name.startswith(('SLURM_', 'OMPI_', 'JAX_'))
     }
     self._environment = clean | {
-      'XLA_FLAGS': f'{flags} --xla_backend_optimization_level=1',
+      'XLA_FLAGS': f'{flags} --xla_force_host_platform_device_count=1',
       'OMP_NUM_THREADS': '1',
       'JAX_PLATFORMS': 'cpu',
       'JAX_COMPILATION_CACHE_DIR': str(kept),
