@@ -16,6 +16,29 @@ from cyclegan_jax.runtime import workdir_lock
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _SMOKE = '--config=configs/smoke.py'
+# Runs launch.py in a fork for every line of arguments: what it imports in front
+# of its checks, most of what a start costs, is imported once.
+_STARTER = """
+import json, os, runpy, sys, tempfile
+from ml_collections import config_flags
+import cyclegan_jax.checks, cyclegan_jax.imported_config
+import cyclegan_jax.inference.shares, cyclegan_jax.interop.formats
+for line in sys.stdin:
+  streams = [tempfile.TemporaryFile() for _ in range(2)]
+  child = os.fork()
+  if not child:
+    for number, stream in enumerate(streams, 1):
+      os.dup2(stream.fileno(), number)
+    sys.argv = ['launch.py', *json.loads(line)]
+    runpy.run_path('launch.py', run_name='__main__')
+    sys.exit()
+  status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+  said = []
+  for stream in streams:
+    stream.seek(0)
+    said.append(stream.read().decode())
+  print(json.dumps([status, *said]), flush=True)
+"""
 
 
 def command(*args):
@@ -44,6 +67,35 @@ def launch(environment, cache):
     )
 
   return run
+
+
+@pytest.fixture(scope='module')
+def check(environment, cache):
+  """As `launch`, of what ends before JAX has started, or soon after."""
+  with subprocess.Popen(
+    [sys.executable, '-c', _STARTER],
+    cwd=_ROOT,
+    env=environment(XDG_CACHE_HOME=cache),
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as starter:
+
+    def run(*args):
+      print(json.dumps(args), file=starter.stdin, flush=True)
+      told = json.loads(starter.stdout.readline())
+      return subprocess.CompletedProcess(args, *told)
+
+    yield run
+
+
+@pytest.fixture(scope='module')
+def own(slice_folders):
+  """Slices to train on, of which no viewer is made: simulating it takes 2 s."""
+  return [
+    f'--config.data.{name}={slice_folders / name}'
+    for name in ('train_a', 'train_b', 'test_a', 'test_b')
+  ]
 
 
 @pytest.fixture(scope='module')
@@ -113,10 +165,10 @@ def last_step(workdir):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_run_resumes_with_the_same_command(
-  launch, environment, cache, tmp_path, number
+  launch, environment, cache, own, tmp_path, number
 ):
   """Ctrl-C saves where it is; kill -9 leaves the last whole checkpoint."""
-  args = [_SMOKE, f'--workdir={tmp_path}', '--config.num_epochs=500']
+  args = [_SMOKE, *own, f'--workdir={tmp_path}', '--config.num_epochs=500']
   process = subprocess.Popen(
     command(*args),
     cwd=_ROOT,
@@ -190,8 +242,8 @@ def test_a_mode_is_a_function_that_takes_its_flags(mode):
   inspect.signature(called).bind(**dict.fromkeys(cli.MODES[mode].flags))
 
 
-def test_help_shows_what_the_modes_do_and_need(launch):
-  shown = ' '.join(launch('--help').stdout.split())
+def test_help_shows_what_the_modes_do_and_need(check):
+  shown = ' '.join(check('--help').stdout.split())
   for name, mode in cli.MODES.items():
     assert f'{name}: {mode.help}; needs --' in shown
   assert 'needs --workdir, --direction, --source, --target' in shown
@@ -242,22 +294,22 @@ def test_help_shows_what_the_modes_do_and_need(launch):
       '--config.discriminator.layers=3'], 'too small for a discriminator'),
   ],
 )  # fmt: skip
-def test_mistakes_are_told_in_one_line(launch, args, message):
-  result = launch(*args)
+def test_mistakes_are_told_in_one_line(check, args, message):
+  result = check(*args)
   assert result.returncode == 2
   (line,) = result.stderr.splitlines()
   assert line.startswith('launch.py: ') and message in line
   assert not result.stdout
 
 
-def test_a_mistake_in_a_recipe_is_told_with_its_line(launch, tmp_path):
+def test_a_mistake_in_a_recipe_is_told_with_its_line(check, tmp_path):
   recipe = tmp_path / 'mine.py'
   recipe.write_text(
     'from configs import default\n\n\ndef get_config():\n'
     '  config = default.get_config()\n  config.batchsize = 2\n'
     '  return config\n'
   )
-  result = launch(f'--config={recipe}')
+  result = check(f'--config={recipe}')
   assert result.returncode == 2
   (line,) = result.stderr.splitlines()
   assert f'--config={recipe}, line 6: ' in line and '"batch_size"' in line
@@ -273,14 +325,14 @@ def test_a_mistake_in_a_recipe_is_told_with_its_line(launch, tmp_path):
   ],
 )
 def test_folders_without_slices_are_told_in_one_line(
-  launch, slice_folders, tmp_path, content, message
+  check, slice_folders, tmp_path, content, message
 ):
   folder = tmp_path / 'scans'
   if content is not None:
     folder.mkdir()
     for name in content:
       (folder / name).write_text('no image')
-  result = launch(
+  result = check(
     _SMOKE,
     f'--config.data.train_a={folder}',
     f'--config.data.train_b={slice_folders / "train_b"}',
@@ -302,9 +354,11 @@ def test_batch_3_does_not_divide_over_2_devices(launch, tmp_path):
 
 
 @pytest.mark.portable
-def test_two_devices_train(launch, tmp_path):
+def test_two_devices_train(launch, own, tmp_path):
   result = launch(
     _SMOKE,
+    *own,
+    '--config.max_steps=2',
     '--config.batch_size=2',
     '--config.parallel=shard_map',
     f'--workdir={tmp_path}',
@@ -314,12 +368,15 @@ def test_two_devices_train(launch, tmp_path):
   assert '2 x cpu' in result.stdout
 
 
-def test_compiled_programs_are_kept_for_the_next_start(launch, tmp_path):
+def test_compiled_programs_are_kept_for_the_next_start(launch, own, tmp_path):
   def start(name, *args):
     result = launch(
       _SMOKE,
+      *own,
       f'--workdir={tmp_path / name}',
       '--config.max_steps=1',
+      '--config.generator.levels=2',
+      '--config.loss.identity=0',
       *args,
       kept=False,
     )
