@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import importlib
+import io
 import itertools
 import json
 import pathlib
@@ -44,7 +45,7 @@ def make_config(slice_folders):
   config.data.zoom = 1.25
   config.ema_decay = 0.9
   config.log_every_steps = 2
-  config.checkpoint_every_steps = 100
+  config.checkpoint_every_steps = 4
   config.data.cache = str(slice_folders.parent / 'cache')
   for name in ('train_a', 'train_b', 'test_a', 'test_b'):
     config.data[name] = str(slice_folders / name)
@@ -63,6 +64,19 @@ def uninterrupted(slice_folders, tmp_path_factory):
   return workdir, jax.device_get(state)
 
 
+@pytest.fixture(scope='module')
+def watched(slice_folders, tmp_path_factory):
+  """What a run leaves and says that logs, evaluates, saves at every step."""
+  config = make_config(slice_folders)
+  config.log_every_steps = config.evaluate_every_steps = 1
+  config.checkpoint_every_steps = 1
+  config.keep_checkpoints = 2
+  workdir = tmp_path_factory.mktemp('watched')
+  with contextlib.redirect_stdout(io.StringIO()) as said:
+    train.train(config, workdir)
+  return workdir, said.getvalue()
+
+
 def leaves(state):
   """Every array of a state: its static fields differ from run to run."""
   return jax.tree.leaves(jax.device_get(state))
@@ -77,13 +91,13 @@ def read_lines(workdir):
 
 
 @pytest.mark.portable
-@pytest.mark.parametrize('stop', [3, 4])
-def test_resumed_equals_uninterrupted(config, uninterrupted, tmp_path, stop):
-  """Parameters, moments, pools, data order and metrics, to the last bit."""
-  config.max_steps = stop
-  train.train(config, tmp_path)
-  config.max_steps = _STEPS
-  state = train.train(config, tmp_path)
+def test_resumed_equals_uninterrupted(config, uninterrupted, tmp_path):
+  """Parameters, moments, pools, data order and metrics, to the last bit.
+
+  Stopped in the middle of an epoch, and at the end of one.
+  """
+  for config.max_steps in (3, 4, _STEPS):
+    state = train.train(config, tmp_path)
   workdir, expected = uninterrupted
   assert int(state.step) == _STEPS
   chex.assert_trees_all_equal(leaves(state), leaves(expected))
@@ -101,8 +115,7 @@ def test_lines_and_samples_that_a_kill_has_undone_are_made_anew(
   config, uninterrupted, tmp_path
 ):
   """Killed after step 7, the newest complete checkpoint being of step 4."""
-  config.checkpoint_every_steps = 4
-  train.train(config, tmp_path)
+  shutil.copytree(uninterrupted[0], tmp_path, dirs_exist_ok=True)
   shutil.rmtree(tmp_path / 'checkpoints' / '7')
   (tmp_path / 'checkpoints' / '7.orbax-checkpoint-tmp').mkdir()
   with (tmp_path / 'metrics.jsonl').open('a') as file:
@@ -152,38 +165,29 @@ def test_what_a_run_leaves_behind(config, uninterrupted):
   assert state.pool_a.count == 2
 
 
-def test_an_epochs_line_is_the_average_of_its_steps(config, tmp_path):
-  config.log_every_steps = 1
-  config.max_steps = 4
-  train.train(config, tmp_path)
-  lines = read_lines(tmp_path)
+def test_an_epochs_line_is_the_average_of_its_steps(watched):
+  lines = read_lines(watched[0])
   steps = [line for line in lines if line['kind'] == 'step']
-  for epoch in (line for line in lines if line['kind'] == 'epoch'):
+  epochs = [line for line in lines if line['kind'] == 'epoch']
+  assert [line['step'] for line in epochs] == [2, 4, 6]
+  for epoch in epochs:
     for name in ('generator_ab', 'generator_ba', 'discriminator_a'):
       mean = np.mean([s[name] for s in steps if s['epoch'] == epoch['epoch']])
       assert epoch[name] == pytest.approx(mean, rel=1e-12)
 
 
-def test_the_newest_checkpoints_are_kept(config, tmp_path):
-  config.checkpoint_every_steps = 1
-  config.keep_checkpoints = 2
-  config.max_steps = 4
-  train.train(config, tmp_path)
-  steps = {path.name for path in (tmp_path / 'checkpoints').iterdir()}
-  assert steps == {'3', '4'}
-  items = {path.name for path in (tmp_path / 'checkpoints' / '4').iterdir()}
+def test_the_newest_checkpoints_are_kept(watched):
+  folder = watched[0] / 'checkpoints'
+  assert {path.name for path in folder.iterdir()} == {'6', '7'}
+  items = {path.name for path in (folder / '7').iterdir()}
   assert {'gen_ab', 'gen_ba', 'disc_a', 'disc_b', 'pools', 'meta'} < items
 
 
-def test_the_best_checkpoint_is_the_least_distant(
-  config, uninterrupted, slice_folders, tmp_path
-):
-  config.evaluate_every_steps = 1
-  train.train(config, tmp_path)
-  lines = [x for x in read_lines(tmp_path) if x['kind'] == 'evaluation']
+def test_the_best_checkpoint_is_the_least_distant(watched):
+  lines = [x for x in read_lines(watched[0]) if x['kind'] == 'evaluation']
   assert [line['step'] for line in lines] == list(range(1, _STEPS + 1))
   best = min(lines, key=lambda line: line['distance'])
-  path = kept.find(tmp_path, 'best')
+  path = kept.find(watched[0], 'best')
   assert path.name == str(best['step'])
   assert [p.name for p in path.parent.iterdir()] == [path.name]
   meta = checkpoint.read_meta(path)
@@ -192,26 +196,27 @@ def test_the_best_checkpoint_is_the_least_distant(
   assert translator.step == best['step']
 
 
-def test_a_resumed_run_knows_its_best_checkpoint(config, tmp_path, change_meta):
+def test_a_resumed_run_knows_its_best_checkpoint(
+  config, watched, tmp_path, change_meta
+):
+  shutil.copytree(watched[0], tmp_path, dirs_exist_ok=True)
+  best = kept.find(tmp_path, 'best')
+  # Nothing is nearer.
+  change_meta(best, lambda meta: meta.update(distance=0.0))
   config.evaluate_every_steps = 1
-  config.max_steps = 1
+  config.max_steps = _STEPS + 2
   train.train(config, tmp_path)
-  change_meta(  # nothing is nearer
-    tmp_path / 'best' / '1', lambda meta: meta.update(distance=0.0)
-  )
-  config.max_steps = 3
-  train.train(config, tmp_path)
-  assert kept.find(tmp_path, 'best').name == '1'
-  assert kept.find(tmp_path).name == '3'
+  assert kept.find(tmp_path, 'best') == best
+  assert kept.find(tmp_path).name == str(_STEPS + 2)
 
 
 def test_the_best_of_a_killed_run_is_not_that_of_the_next(
-  config, tmp_path, change_meta
+  config, watched, tmp_path, change_meta
 ):
   """Killed after an evaluation and before its first checkpoint."""
+  shutil.copytree(watched[0], tmp_path, dirs_exist_ok=True)
   config.evaluate_every_steps = 1
   config.max_steps = 2
-  train.train(config, tmp_path)
   change_meta(
     kept.find(tmp_path, 'best'), lambda meta: meta.update(distance=0.0)
   )
@@ -248,6 +253,7 @@ def test_what_cannot_be_saved_is_not_said_to_be(
   def find_no_room(*args):
     raise OSError(errno.ENOSPC, 'No space left on device')
 
+  config.checkpoint_every_steps = 100
   monkeypatch.setattr(processes, 'listen', listen)
   monkeypatch.setattr(checkpoint, 'write', find_no_room)
   with pytest.raises(errors.Unsaved, match=f'step {stop or _STEPS} could not'):
@@ -332,10 +338,8 @@ def test_a_step_that_does_not_fit_is_told_with_a_way_out(
     train.train(config, tmp_path)
 
 
-def test_memory_is_estimated_before_training(config, tmp_path, capsys):
-  config.max_steps = 1
-  train.train(config, tmp_path / 'fits')
-  assert 'memory: a step takes 0.0 GiB of ' in capsys.readouterr().out
+def test_memory_is_estimated_before_training(watched):
+  assert 'memory: a step takes 0.0 GiB of ' in watched[1]
 
 
 def test_a_device_that_does_not_tell_what_a_step_takes_trains(
