@@ -23,6 +23,7 @@ _FIELDS = {
   'batch_size': 4,
   'num_epochs': 4000,
   'decay_epochs': 2000,
+  'generator.levels': 2,
   'log_every_steps': 1,
   # Adam makes steps of rounding where gradients are small: let them be short.
   'optimizer.learning_rate': 1e-5,
