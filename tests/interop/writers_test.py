@@ -81,7 +81,8 @@ def test_it_computes_what_the_network_does(model, name, tmp_path):
   module.write(path, network, params, {'notice': 'none'})
   translate = module.load(path, network)
   apply = jax.jit(lambda images: network.apply({'params': params}, images))
-  for seed, shape in enumerate([(1, 64, 64), (1, 48, 80), (3, 32, 48)]):
+  # Other sizes than those that are measured below.
+  for seed, shape in enumerate([(1, 48, 80), (3, 32, 48)]):
     images = draw_heads(shape, network.channels, seed)
     np.testing.assert_allclose(
       translate(images), apply(images), atol=known.tolerance / 2

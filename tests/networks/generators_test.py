@@ -134,14 +134,15 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   start = layer.ContrastLayer(1.5, name='contrast_map')
   resnet = generators.ResNet(features=4, blocks=1, start=start)
   inputs = jnp.asarray(2 * images[..., None] - 1, jnp.float32)
-  params = resnet.init(jax.random.key(0), inputs)['params']
-  unchanged = resnet.apply({'params': params}, inputs)
+  params = jax.jit(resnet.init)(jax.random.key(0), inputs)['params']
+  apply = jax.jit(resnet.apply)
+  unchanged = apply({'params': params}, inputs)
   # What is nearly black or white stays within reach of what is learnt.
   chex.assert_trees_all_close(unchanged, inputs.clip(-0.99, 0.99), atol=1e-5)
 
   values = np.random.default_rng(1).uniform(0.05, 0.95, (12, 8))
   params['contrast_map']['values'] = jnp.asarray(values, jnp.float32)
-  mapped = resnet.apply({'params': params}, inputs)
+  mapped = apply({'params': params}, inputs)
   expected = 2 * fit.apply_map(values, images, deviation=1.5) - 1
   expected = np.float32(expected).clip(-0.99, 0.99)
   inner = (slice(None), slice(6, -6), slice(6, -6))  # edges are near either
@@ -153,14 +154,15 @@ def test_a_resnet_drops_between_the_layers_of_its_blocks():
   """By the keys of its images, and in use not at all."""
   images = jnp.linspace(-1, 1, 2 * 16 * 16).reshape(2, 16, 16, 1)
   module = generators.ResNet(features=2, blocks=2, dropout=0.5)
-  variables = module.init(jax.random.key(0), images)
+  variables = jax.jit(module.init)(jax.random.key(0), images)
   keys = jax.random.split(jax.random.key(1), 2)
-  kept = module.apply(variables, images)
-  dropped = module.apply(variables, images, keys)
-  plain = generators.ResNet(features=2, blocks=2)
-  chex.assert_trees_all_equal(kept, plain.apply(variables, images))
+  apply = jax.jit(module.apply)
+  kept = apply(variables, images)
+  dropped = apply(variables, images, keys)
+  plain = jax.jit(generators.ResNet(features=2, blocks=2).apply)
+  chex.assert_trees_all_equal(kept, plain(variables, images))
   assert jnp.abs(dropped - kept).max() > 1e-3
-  alone = module.apply(variables, images[1:], keys[1:])
+  alone = apply(variables, images[1:], keys[1:])
   chex.assert_trees_all_close(dropped[1:], alone, atol=1e-6)
 
 
@@ -173,13 +175,14 @@ def test_a_resnet_drops_between_the_layers_of_its_blocks():
 )
 def test_a_folded_network_has_a_bias_everywhere_and_no_statistics(module):
   images = jnp.linspace(-1, 1, 16 * 16).reshape(1, 16, 16, 1)
-  params = module.init(jax.random.key(0), images)['params']
+  params = jax.jit(module.init)(jax.random.key(0), images)['params']
+  apply = jax.jit(module.apply)
   layers = jax.tree.leaves(params, is_leaf=lambda x: 'kernel' in x)
   assert all(set(layer) == {'kernel', 'bias'} for layer in layers)
   # Linear up to its ReLUs: twice the input is nearly twice what is in front of
   # tanh, which a normalisation would undo.
   small, large = (
-    jnp.arctanh(module.apply({'params': params}, scale * images))
+    jnp.arctanh(apply({'params': params}, scale * images))
     for scale in (1e-3, 2e-3)
   )
   chex.assert_trees_all_close(large, 2 * small, rtol=0.1, atol=1e-6)
