@@ -91,7 +91,6 @@ def trained_in_colour(coloured, tmp_path_factory):
   config.channels = 3
   config.max_steps = 1
   config.generator.levels = 2
-  config.loss.identity = 0.0
   config.data.spacing = 1.0
   config.batch_size = 4
   config.data.cache = str(tmp_path_factory.mktemp('cache'))

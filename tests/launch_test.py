@@ -377,7 +377,6 @@ def test_compiled_programs_are_kept_for_the_next_start(launch, own, tmp_path):
       f'--config.compile_cache={folder}',
       '--config.max_steps=1',
       '--config.generator.levels=2',
-      '--config.loss.identity=0',
       kept=False,
     )
     assert result.returncode == 0, result.stderr

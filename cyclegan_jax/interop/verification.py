@@ -27,11 +27,12 @@ def measure_difference(
     In the network's units, of which the whole range is 2; infinite where the
     shapes differ.
   """
-  apply = jax.jit(lambda images: network.apply({'params': params}, images))
+  # Parameters are no constants of the program, which would hold and fold them.
+  apply = jax.jit(network.apply)
   largest = 0.0
   for images in _make_images(2**network.halvings, network.channels):
     with precision.exactly():
-      expected = np.asarray(apply(images))
+      expected = np.asarray(apply({'params': params}, images))
     found = np.asarray(translate(images))
     if found.shape != expected.shape:
       return np.inf

@@ -1,5 +1,7 @@
 """Every generator in every format, at several sizes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,7 +82,7 @@ def test_it_computes_what_the_network_does(model, name, tmp_path):
   module = formats.open_module(name)
   module.write(path, network, params, {'notice': 'none'})
   translate = module.load(path, network)
-  apply = jax.jit(lambda images: network.apply({'params': params}, images))
+  apply = functools.partial(jax.jit(network.apply), {'params': params})
   # Other sizes than those that are measured below.
   for seed, shape in enumerate([(1, 48, 80), (3, 32, 48)]):
     images = draw_heads(shape, network.channels, seed)
@@ -95,8 +97,7 @@ def test_another_network_is_noticed(model):
   network, params = model
   changed = params | {'out': {'kernel': params['out']['kernel'] + 0.01}}
   changed['out']['bias'] = params['out']['bias']
-
-  translate = jax.jit(lambda images: network.apply({'params': changed}, images))
+  translate = functools.partial(jax.jit(network.apply), {'params': changed})
   assert verification.measure_difference(translate, network, params) > 1e-4
 
 
