@@ -355,7 +355,7 @@ def test_a_device_that_does_not_tell_what_a_step_takes_trains(
   'size,message',
   [
     (1000, r'at least 0 GiB of the 0.0 GiB of a device: try --config.remat=T'),
-    (500_000, r'takes 0.0 GiB of 0.0 GiB, and does not fit: try --config.remat'),
+    (2**19, r'takes 0.0 GiB of 0.0 GiB, and does not fit: try --config.remat'),
   ],
 )
 def test_memory_that_does_not_suffice_is_told_before_training(
