@@ -17,7 +17,7 @@ _SECONDS = 5  # between two lines of progress
 def name_program() -> str:
   """What was started: launch.py, or the command that pip has installed."""
   name = pathlib.Path(sys.argv[0]).name
-  return 'cyclegan-jax' if name == '__main__.py' else name  # python -m
+  return 'cyclegan-jax' if name in ('__main__.py', '-c', '') else name
 
 
 class Silence(io.TextIOBase):

@@ -25,12 +25,15 @@ KINDS = ('pmap', 'shard_map')
 _STEPS_AHEAD = 4
 
 
-def data_parallel(step: Callable, *, kind: str = 'pmap') -> Callable:
+def data_parallel(
+  step: Callable, *, kind: str = 'pmap', mesh: jax.sharding.Mesh | None = None
+) -> Callable:
   """Spreads `step(state, batch, key, axis_name=...)` over all devices.
 
   Args:
     step: averages over `axis_name` whatever must be equal on every device.
     kind: 'pmap' or 'shard_map': the same body under two transformations.
+    mesh: of devices along `AXIS`, for 'shard_map'; None: all there are.
 
   Returns:
     `step(state, batch, key) -> (state, metrics)`, compiled; `batch` as `shard`
@@ -55,7 +58,7 @@ def data_parallel(step: Callable, *, kind: str = 'pmap') -> Callable:
 
     mapped = jax.shard_map(
       on_one_device,
-      mesh=_mesh(),
+      mesh=_mesh() if mesh is None else mesh,
       in_specs=(PartitionSpec(), PartitionSpec(AXIS), PartitionSpec()),
       out_specs=PartitionSpec(),
       # Checked, a replicated parameter's gradient arrives already summed and

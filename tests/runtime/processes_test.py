@@ -113,7 +113,7 @@ def test_who_loses_another_ends_at_once_with_a_line(environment):
     _, said = first.communicate(timeout=60)
   assert first.returncode == 1
   (line,) = said.splitlines()
-  assert line.startswith('launch.py: another process of this run has ended')
+  assert line.startswith('cyclegan-jax: another process of this run has ended')
 
 
 def test_a_port_that_is_taken_is_named():
@@ -140,7 +140,7 @@ def test_processes_that_do_not_come_are_told(environment):
     _, said = alone.communicate(timeout=60)
   assert alone.returncode == 1
   assert re.fullmatch(
-    r'launch.py: .* did not come together within 1 s; .*\n', said
+    r'cyclegan-jax: .* did not come together within 1 s; .*\n', said
   )
 
 

@@ -134,4 +134,6 @@ def test_a_process_that_hangs_in_a_library_ends(listening):
     process.terminate()
   _, stderr = process.communicate(timeout=60)
   assert process.returncode == 1
-  assert stderr.startswith('launch.py: interrupted; the same command goes on')
+  assert stderr.startswith(
+    'cyclegan-jax: interrupted; the same command goes on'
+  )
