@@ -1,5 +1,6 @@
 """Four virtual devices, strict arrays, and programs compiled once, quickly."""
 
+import functools
 from importlib import metadata
 import json
 import os
@@ -44,6 +45,7 @@ jaxtyping.install_import_hook(
 from configs import smoke
 from cyclegan_jax import restore
 from cyclegan_jax import train
+from cyclegan_jax.data import phantom
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
@@ -63,6 +65,15 @@ def compilation_cache(tmp_path_factory):
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   jax.config.update('jax_compilation_cache_dir', folder)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def template():
+  """What simulated heads are made from is read once for their size: 1.5 s."""
+  with pytest.MonkeyPatch.context() as patch:
+    read = functools.lru_cache(maxsize=2)(phantom.load_template)
+    patch.setattr(phantom, 'load_template', read)
+    yield
 
 
 @pytest.fixture(scope='session')
