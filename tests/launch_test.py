@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -164,39 +165,47 @@ def last_step(workdir):
   return max(json.loads(line)['step'] for line in lines)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_run_resumes_with_the_same_command(
-  launch, environment, cache, own, tmp_path, number
+  launch, environment, cache, own, tmp_path
 ):
   """Ctrl-C saves where it is; kill -9 leaves the last whole checkpoint."""
   args = [_SMOKE, *own, f'--workdir={tmp_path}', '--config.num_epochs=500']
-  process = subprocess.Popen(
-    command(*args),
-    cwd=_ROOT,
-    env=environment(XDG_CACHE_HOME=cache),
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert any(line.startswith('step 12/') for line in process.stdout)
-  process.send_signal(number)
-  _, stderr = process.communicate()
-  saved = max(
-    int(path.name)
-    for path in (tmp_path / 'checkpoints').iterdir()
-    if path.name.isdigit()
-  )
-  if number == signal.SIGINT:
-    assert process.returncode == 1
-    last = stderr.splitlines()[-1]
-    assert last == (
-      f'launch.py: interrupted: step {saved} is saved, the same command '
-      'resumes there'
+
+  def stop(number, after):
+    """What was said to the end, and the step of the last checkpoint."""
+    process = subprocess.Popen(
+      command(*args),
+      cwd=_ROOT,
+      env=environment(XDG_CACHE_HOME=cache),
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
     )
-  result = launch(*args, f'--config.max_steps={saved + 4}')
+    told = []
+    for line in process.stdout:
+      told.append(line)
+      found = re.match(r'step (\d+)/', line)
+      if found and int(found[1]) >= after:
+        break
+    process.send_signal(number)
+    _, stderr = process.communicate()
+    assert process.returncode == (1 if number == signal.SIGINT else -number)
+    steps = [path.name for path in (tmp_path / 'checkpoints').iterdir()]
+    saved = max(int(name) for name in steps if name.isdigit())
+    return ''.join(told), stderr, saved
+
+  _, stderr, interrupted = stop(signal.SIGINT, after=12)
+  assert stderr.splitlines()[-1] == (
+    f'launch.py: interrupted: step {interrupted} is saved, the same command '
+    'resumes there'
+  )
+  told, _, killed = stop(signal.SIGKILL, after=interrupted + 6)
+  assert f'resuming after step {interrupted:,}' in told
+  assert killed >= interrupted
+  result = launch(*args, f'--config.max_steps={killed + 4}')
   assert result.returncode == 0, result.stderr
-  assert f'resuming after step {saved:,}' in result.stdout
-  assert last_step(tmp_path) == saved + 4
+  assert f'resuming after step {killed:,}' in result.stdout
+  assert last_step(tmp_path) == killed + 4
 
 
 def test_an_interrupt_before_the_first_line_is_silent(environment, tmp_path):
