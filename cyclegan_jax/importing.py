@@ -45,14 +45,15 @@ def import_networks(
   They are those of junyanz/pytorch-CycleGAN-and-pix2pix: its files
   `latest_net_G_A.pth` and so on, or others of the same layers. Its G_A makes b
   of a, and its D_A judges images of b; see `interop.names` for other families.
-  One generator alone, whatever it is called, makes b of a.
+  One generator alone makes b of a, unless its name says the other direction.
 
   Everything is checked before anything is written. No program that a file may
   hold is run.
 
   Args:
     workdir: to be made; a folder that is there must be empty.
-    source: a file, or a folder of which the newest epoch is taken.
+    source: a file, or a folder, of which the newest epoch with all generators
+      is taken.
     domains: names of a and b.
     spacing: mm between the pixels that the networks were trained on.
     intensity_a: how intensities of a become [-1, 1]: one of `intensity.KINDS`,

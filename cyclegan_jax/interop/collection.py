@@ -7,6 +7,7 @@ import pathlib
 from typing import NamedTuple
 
 from cyclegan_jax import errors
+from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.interop import layout
 from cyclegan_jax.interop import names
 from cyclegan_jax.interop import recognise
@@ -59,7 +60,7 @@ def collect(source: pathlib.Path) -> dict[str, Network]:
   except ValueError as error:
     raise errors.UserError(f'--source={source}: {error}') from None
   found = {}
-  for ours in names.NETWORKS:
+  for ours in state_lib.NETWORKS:
     if ours in assigned:
       called = assigned[ours]
       place = f'{paths[called]}' + f' ({called})' * (paths[called] == source)

@@ -20,7 +20,6 @@ from cyclegan_jax.interop import weights
 from cyclegan_jax.networks import generators
 
 _OTHERWISE = '--format=onnx and --format=stablehlo take any network'
-_LEAST_LEVELS = 5
 
 
 def describe_file(network: nn.Module) -> dict[str, str]:
@@ -115,7 +114,7 @@ def describe_options(network: nn.Module) -> str:
 def _explain_unet(network):
   """Why the reference has no such U-Net; empty if it has."""
   reasons = {
-    f'has levels={network.levels}': network.levels < _LEAST_LEVELS,
+    f'has levels={network.levels}': network.levels < layout.LEAST_LEVELS,
     f'has leak={network.leak}': network.leak != 0.2,
     f'has skip_leak={network.skip_leak}': network.skip_leak != 0,
     'has affine normalisations': network.affine,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 EPSILON = 1e-5  # of the reference's batch normalisation
+LEAST_LEVELS = 5  # of its U-Nets
 _STATISTICS = ('running_mean', 'running_var')
 
 

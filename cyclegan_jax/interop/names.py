@@ -19,8 +19,6 @@ from typing import NamedTuple
 
 from cyclegan_jax import errors
 
-NETWORKS = ('gen_ab', 'gen_ba', 'disc_a', 'disc_b')
-
 _NAME = re.compile(
   r'(?:net)?(?:(g|gen|generator)|(d|dis|disc|discriminator))'
   r'(a2b|b2a|ab|ba|a|b)?'

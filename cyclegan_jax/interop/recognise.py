@@ -14,7 +14,6 @@ _SUPPORTED = (
   'with instance or batch normalisation, and its PatchGAN discriminators'
 )
 _COUNT = 'num_batches_tracked'
-_LEAST_LEVELS = 5  # of the reference's U-Nets
 
 
 class _OtherError(Exception):
@@ -109,7 +108,7 @@ def _describe_unet(own):
   place, levels = 'model.model.1.model', 1
   while f'{place}.1.weight' in own:
     place, levels = f'{place}.3.model', levels + 1
-  if levels < _LEAST_LEVELS:
+  if levels < layout.LEAST_LEVELS:
     raise _OtherError(f'it is a U-Net of {levels} levels')
   _check_channels(own, 'model.model.3.weight', 1, channels)
   return layout.Description(
