@@ -445,4 +445,4 @@ def test_every_config_traces(name):
   key = jax.eval_shape(lambda: jax.random.key(0))
   after, metrics = jax.eval_shape(build.train_step(config), state, batch, key)
   chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
-  chex.assert_shape(list(metrics.values()), ())
+  chex.assert_shape(metrics.vector, (len(metrics),))

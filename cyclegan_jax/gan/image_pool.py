@@ -11,7 +11,6 @@ from typing import Any
 
 from flax import struct
 import jax
-from jax import lax
 import jax.numpy as jnp
 
 from cyclegan_jax import array_types
@@ -34,26 +33,38 @@ def query(
 ) -> tuple[ImagePool, array_types.Images]:
   """Shows the fakes [B, H, W, C] to the pool, one after the other.
 
+  Whose turn sees what depends on what is drawn alone, not on images: it is told
+  for all of them at once, and each image is moved once.
+
   Returns:
     The new pool and images [B, H, W, C] of the same or an earlier time.
   """
   size = pool.images.shape[0]
   if size == 0:
     return pool, fakes
+  turns = jnp.arange(len(fakes))
+  swap_keys, slot_keys = jax.vmap(jax.random.split, out_axes=1)(
+    jax.random.split(key, len(fakes))
+  )
+  filling = pool.count + turns < size
+  swapping = ~filling & jax.vmap(jax.random.bernoulli)(swap_keys)
+  drawn = jax.vmap(lambda key: jax.random.randint(key, (), 0, size))(slot_keys)
+  slots = jnp.where(filling, pool.count + turns, drawn)
+  writing = filling | swapping
+  # [B, B]: whether another turn, in a column, writes to the slot of a turn.
+  one, other = turns[:, None], turns[None]
+  meeting = (slots[:, None] == slots[None]) & writing[None]
+  last = jnp.where(meeting & (other < one), other, -1).max(axis=1)
 
-  def show(pool, inputs):
-    fake, key = inputs
-    swap_key, slot_key = jax.random.split(key)
-    filling = pool.count < size
-    swapping = ~filling & jax.random.bernoulli(swap_key)
-    slot = jnp.where(
-      filling, pool.count, jax.random.randint(slot_key, (), 0, size)
-    )
-    stored = lax.dynamic_index_in_dim(pool.images, slot, keepdims=False)
-    kept = jnp.where(filling | swapping, fake, stored)
-    images = lax.dynamic_update_index_in_dim(pool.images, kept, slot, axis=0)
-    count = jnp.minimum(pool.count + 1, size)
-    shown = jnp.where(swapping, stored, fake)
-    return ImagePool(images=images, count=count), shown
+  def pick(where, images, others):
+    return jnp.where(where[:, None, None, None], images, others)
 
-  return lax.scan(show, pool, (fakes, jax.random.split(key, len(fakes))))
+  stored = pick(last >= 0, fakes[last], pool.images[slots])
+  shown = pick(swapping, stored, fakes)
+  # Of several turns that write to a slot the last one's image stays.
+  stays = writing & ~(meeting & (other > one)).any(axis=1)
+  images = pool.images.at[jnp.where(stays, slots, size + turns)].set(
+    fakes, mode='drop', unique_indices=True
+  )
+  count = jnp.minimum(pool.count + len(fakes), size)
+  return ImagePool(images=images, count=count), shown

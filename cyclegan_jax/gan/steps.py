@@ -18,6 +18,7 @@ from cyclegan_jax.gan import gradients
 from cyclegan_jax.gan import image_pool
 from cyclegan_jax.gan import losses
 from cyclegan_jax.gan import state as state_lib
+from cyclegan_jax.gan import step_metrics
 
 
 class Objective(NamedTuple):
@@ -46,7 +47,7 @@ def train_step(
   parts: int = 1,
   remat: bool = False,
   ema_decay: float = 0.0,
-) -> tuple[state_lib.CycleGANState, array_types.Metrics]:
+) -> tuple[state_lib.CycleGANState, step_metrics.StepMetrics]:
   """Updates both generators, then both discriminators on the same fakes.
 
   Args:
@@ -96,7 +97,7 @@ def train_step(
   after = after.average(ema_decay) if ema_decay else after
   finite = gradients.are_finite((grads, metrics))
   metrics['skipped'] = 1 - finite.astype(jnp.float32)
-  return state.advance(after, where=finite), metrics
+  return state.advance(after, where=finite), step_metrics.stack(metrics)
 
 
 def generator_loss(

@@ -62,3 +62,36 @@ def test_another_key_draws_otherwise():
   )
   chex.assert_trees_all_equal(first, again)
   assert not jnp.array_equal(first, other)
+
+
+def test_a_batch_is_shown_as_its_images_one_after_the_other():
+  """Also while the pool fills up, and where turns meet in a slot."""
+
+  def show(pool, images, turns):
+    """Plain Python: `turns` says of each whether it swaps, and where."""
+    pool, shown = list(pool), []
+    for image, (swaps, slot) in zip(images, turns, strict=True):
+      shown.append(image)
+      if len(pool) < size:
+        pool.append(image)
+      elif swaps:
+        shown[-1], pool[slot] = pool[slot], image
+    return pool, shown
+
+  size, pool = 3, image_pool.create_pool(3, (1, 1, 1))
+  expected = []
+  for start in range(0, 80, 8):
+    images = range(start, start + 8)
+    key = jax.random.key(start)
+    draws = [jax.random.split(each) for each in jax.random.split(key, 8)]
+    turns = [
+      (
+        bool(jax.random.bernoulli(swap)),
+        int(jax.random.randint(slot, (), 0, 3)),
+      )
+      for swap, slot in draws
+    ]
+    pool, shown = image_pool.query(pool, numbered(*images), key)
+    expected, expected_shown = show(expected, images, turns)
+    np.testing.assert_array_equal(shown.ravel(), expected_shown)
+    np.testing.assert_array_equal(pool.images.ravel(), expected)

@@ -133,7 +133,7 @@ def test_metrics_add_up(tracked, batch):
   state, step, _ = tracked
   _, metrics = step(state, batch, jax.random.key(0))
   chex.assert_tree_all_finite(metrics)
-  chex.assert_shape(list(metrics.values()), ())
+  chex.assert_shape(metrics.vector, (len(metrics),))
   cycle = _OBJECTIVE.cycle * (metrics['cycle_a'] + metrics['cycle_b'])
   np.testing.assert_allclose(
     metrics['generator_ab'],
