@@ -135,6 +135,7 @@ def ready_supervised(config, data, schedule):
   from cyclegan_jax import run
   from cyclegan_jax.gan import losses
   from cyclegan_jax.gan import steps
+  from cyclegan_jax.runtime import compiler
 
   modules = build.networks(config)
   state = jax.jit(build.create_state(config, modules, schedule))()
@@ -157,7 +158,7 @@ def ready_supervised(config, data, schedule):
     for domain, each in data.train.items()
   }
 
-  @functools.partial(jax.jit, donate_argnums=0)
+  @functools.partial(compiler.jit, donate_argnums=0)
   def learn(state, batch):
     def error(params, name, source, target):
       apply = getattr(state, name).apply_fn
@@ -173,7 +174,7 @@ def ready_supervised(config, data, schedule):
 
   rng = np.random.default_rng(config.seed)
   holder = [state]
-  compiled = jax.jit(steps.translate)
+  compiled = compiler.jit(steps.translate)
 
   def update(number):
     del number

@@ -57,16 +57,18 @@ def make_step(case: str, *, dtype=None, ema_decay=0.0, pool_size=0, **options):
   return step, create, batch
 
 
-def compile_step(case: str, **options):
-  """As `make_step`, with the step compiled."""
+def compile_step(case: str, *, plain: bool = False, **options):
+  """As `make_step`, with the step compiled; `plain`: as XLA would have it."""
   import jax
+
+  from cyclegan_jax.runtime import compiler
 
   step, create, batch = make_step(case, **options)
   key = jax.random.key(0)
   compiled = (
     jax.jit(step, donate_argnums=0)
     .lower(jax.eval_shape(create, key), batch, key)
-    .compile()
+    .compile({} if plain else compiler.options())
   )
   return compiled, create, batch
 

@@ -65,6 +65,7 @@ def measure(which, images, kernel, stride, padding):
   import numpy as np
 
   from cyclegan_jax.networks import convolution_forms as forms
+  from cyclegan_jax.runtime import compiler
 
   rng = np.random.default_rng(0)
   side = (images[1] + 2 * padding - kernel[0]) // stride + 1
@@ -85,7 +86,7 @@ def measure(which, images, kernel, stride, padding):
     compiled = (
       jax.jit(lambda a, b: function(a, b, *shape, stride, padding))  # noqa: B023
       .lower(*arrays)
-      .compile()
+      .compile(compiler.options())
     )
     result = np.asarray(compiled(*arrays))
     expected = result if expected is None else expected

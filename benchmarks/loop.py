@@ -65,7 +65,7 @@ def main(argv):
   )
   print(turns.describe_machine('jax', 'grain'))
   with tempfile.TemporaryDirectory() as root:
-    source = loader.open_slices(pathlib.Path(root))
+    source = loader.make_slices(pathlib.Path(root), 400, 256)
     batches = batches_lib.train_batches(
       {'a': source, 'b': source}, image_size=256, batch_size=1, seed=0
     )

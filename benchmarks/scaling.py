@@ -35,6 +35,7 @@ def count(case: str, devices: int) -> dict[str, float]:
   """The figures of a step on so many devices, which this process has."""
   import jax
 
+  from cyclegan_jax.runtime import compiler
   from cyclegan_jax.runtime import devices as devices_lib
 
   step, create, batch = cases.make_step(case, pool_size=50)
@@ -46,7 +47,7 @@ def count(case: str, devices: int) -> dict[str, float]:
   compiled = (
     devices_lib.data_parallel(step)
     .lower(jax.eval_shape(create, key), batch, key)
-    .compile()
+    .compile(compiler.options())
   )
   cost = compiled.cost_analysis()
   return {

@@ -52,7 +52,7 @@ def ready(case: str, plain: bool) -> turns.Turn:
 
   if plain:
     _make_plain()
-  step, create, shapes = cases.compile_step(case)
+  step, create, shapes = cases.compile_step(case, plain=plain)
   host.release()
   states = [jax.jit(create)(jax.random.key(0))]
   rng = np.random.default_rng(0)

@@ -107,6 +107,7 @@ def ready_ours(case: str, features: int) -> turns.Turn:
 
   from cyclegan_jax.gan import state as state_lib
   from cyclegan_jax.gan import steps
+  from cyclegan_jax.runtime import compiler
 
   network, forward, size, batch_size = parse(case)
   generator, discriminator = make_modules(network, size, features)
@@ -114,7 +115,7 @@ def ready_ours(case: str, features: int) -> turns.Turn:
   if forward:
     params = make_params(generator, 'gen_ab', size)
     apply = jax.jit(lambda params, x: generator.apply({'params': params}, x))
-    apply = apply.lower(params, batch['a']).compile()
+    apply = apply.lower(params, batch['a']).compile(compiler.options())
     return lambda: _figures(np.asarray(apply(params, batch['a'])))
 
   tx = optax.adam(2e-4, b1=0.5, b2=0.999)
@@ -135,7 +136,8 @@ def ready_ours(case: str, features: int) -> turns.Turn:
   step = functools.partial(
     steps.train_step, objective=steps.Objective('lsgan', **_WEIGHTS)
   )
-  step = jax.jit(step, donate_argnums=0).lower(state, batch, key).compile()
+  step = jax.jit(step, donate_argnums=0).lower(state, batch, key)
+  step = step.compile(compiler.options())
   host.release()
   holder = [state]
   del state, networks

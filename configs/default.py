@@ -41,6 +41,11 @@ def get_config() -> ml_collections.ConfigDict:
   # and nearly float32; 'highest' is float32. A CPU computes float32 anyway, and
   # translation is float32 everywhere.
   config.precision = 'default'
+  # Whether a run on a GPU that is stopped and gone on with is, to the bit, the
+  # one that was not: sums in a certain order, slower, and its compiled program
+  # kept in the workdir, for the same devices and versions. On CPU it always is,
+  # with the same versions on a processor of the same kind.
+  config.deterministic = False
   # Divide every batch into so many parts and go through them one after the
   # other: the same step in the memory of a smaller batch.
   config.accumulate_steps = 1

@@ -30,9 +30,6 @@ def load(
     errors.UserError: if there is no such model, in a line.
   """
   # Here, since JAX takes seconds to import, which most of the package need not.
-  from cyclegan_jax.runtime import host
-
-  host.set_flags()  # which are read when JAX starts
   from cyclegan_jax import door
 
   return door.load(

@@ -31,11 +31,6 @@ _NAMED = 4  # slices of a batch that a message names
 GENERATORS = {'unet': generators.UNet, 'resnet': generators.ResNet}
 
 
-def keep_compiled(config: ml_collections.ConfigDict):
-  """Keeps compiled programs for the next start, where the config says."""
-  cache_folders.keep_compiled(config.compile_cache)
-
-
 def open_data(config: ml_collections.ConfigDict) -> sources.Data:
   """Opens the scans of a config, or makes the simulated heads.
 

@@ -41,6 +41,7 @@ RESUMABLE = (
   'decay_epochs',
   'max_steps',
   'parallel',
+  'deterministic',
   'accumulate_steps',
   'remat',
   'max_bad_steps',

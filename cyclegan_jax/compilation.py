@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import pathlib
 
 import jax
 import ml_collections
@@ -11,6 +12,7 @@ import numpy as np
 from cyclegan_jax import build
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax.runtime import cache_folders
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import host
 from cyclegan_jax.runtime import processes
@@ -57,6 +59,22 @@ def check_room(config: ml_collections.ConfigDict):
     )
 
 
+def keep(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path | None = None
+):
+  """Keeps compiled programs for the next start.
+
+  Args:
+    config: says where.
+    workdir: of a training, which keeps its own if it is to be deterministic:
+      another compilation may choose other ways to compute the same.
+  """
+  own = config.deterministic and workdir
+  cache_folders.keep_compiled(
+    str(workdir / 'compiled') if own else config.compile_cache
+  )
+
+
 def compile_step(config: ml_collections.ConfigDict, state, key):
   """The step of a run, compiled for its devices; says what memory it takes.
 
@@ -98,7 +116,12 @@ def _compile(config, state, key):
   console.say('compiling; a later start with the same sizes is quicker')
   with explain_memory():
     compiled = devices.compile_step(
-      build.train_step(config), state, batch, key, kind=config.parallel
+      build.train_step(config),
+      state,
+      batch,
+      key,
+      kind=config.parallel,
+      deterministic=config.deterministic,
     )
   host.release()
   needed, size = devices.memory_needed(compiled), devices.memory_of_device()

@@ -180,6 +180,7 @@ def make(
     'distributed': 'auto',
     'compute_dtype': 'float32',
     'precision': 'default',
+    'deterministic': False,
     'accumulate_steps': 1,
     'remat': False,
     'ema_decay': 0.0,

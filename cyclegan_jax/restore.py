@@ -6,6 +6,7 @@ import pathlib
 import jax
 
 from cyclegan_jax import build
+from cyclegan_jax import compilation
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import precision
 from cyclegan_jax import source as source_lib
@@ -34,7 +35,7 @@ def load_translators(
   found = source_lib.open_source(path)
   meta = found.meta
   config = stored_config.read(meta.config)
-  build.keep_compiled(config)
+  compilation.keep(config)
   module = build.networks(config)['generator']
   settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}
   like = build.generator_shapes(config)

@@ -24,6 +24,7 @@ _ADDED = {
   'compile_cache': '',
   'channels': 1,
   'precision': 'default',
+  'deterministic': False,
 }
 _ADDED_GENERATOR = {
   'unet': {'norm': 'instance'},
@@ -186,6 +187,12 @@ def check_values(fields: Mapping[str, Any]):
     refuse('decay_epochs', f'at most num_epochs, {fields["num_epochs"]}')
   if fields.get('channels', 1) > 1 and fields.get(prefix + 'contrast_map'):
     refuse('channels', '1 with a contrast map (generator.contrast_map)')
+  if fields.get('deterministic') and fields['compile_cache'] == 'off':
+    refuse(
+      'compile_cache',
+      'empty with --config.deterministic=True, which '
+      'keeps compiled programs in the workdir',
+    )
   side = fields['image_size']
   if not fields['data.train_a'] and side > _SIMULATED:
     refuse('image_size', f'at most {_SIMULATED:,} with the simulated heads')

@@ -14,6 +14,7 @@ import numpy as np
 
 from cyclegan_jax import build
 from cyclegan_jax import checks
+from cyclegan_jax import compilation
 from cyclegan_jax import errors
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import predecessor
@@ -111,7 +112,7 @@ def open_run(
     functools.partial(_hold_workdir, config, workdir, stack), 'workdir'
   )
   devices.check_batch_size(config.batch_size, config.accumulate_steps)
-  build.keep_compiled(config)
+  compilation.keep(config, workdir if processes.is_first() else None)
   modules = build.networks(config)
   processes.first_alone(
     functools.partial(predecessor.check, config, workdir, modules['generator']),

@@ -46,7 +46,7 @@ def survey(
   Raises:
     UserError: if training would refuse, with its first reason.
   """
-  build.keep_compiled(config)
+  compilation.keep(config)
   cache = build.slice_cache(config)
   settings = build.source_settings(config)
   found = [

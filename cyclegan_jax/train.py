@@ -22,6 +22,7 @@ from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.reporting import description
 from cyclegan_jax.reporting import pictures
+from cyclegan_jax.runtime import compiler
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import processes
 
@@ -110,7 +111,7 @@ def _write_conclusion(config, run, state, workdir):
   first = processes.is_first()
   conclude.score_held_out(
     run.data,
-    functools.partial(jax.jit(steps.translate), state),
+    functools.partial(compiler.jit(steps.translate), state),
     step=int(state.step),
     domains=config.domains,
     image_size=config.image_size,
@@ -130,8 +131,8 @@ def _write_conclusion(config, run, state, workdir):
 def _go_through_steps(config, run, train_step, key, logbook, stopped):
   """From the step that the run stands at to its end, or until stopped."""
   state, size = run.state, config.image_size
-  reconstruct = jax.jit(steps.reconstruct)
-  translate = jax.jit(steps.translate)
+  reconstruct = compiler.jit(steps.reconstruct)
+  translate = compiler.jit(steps.translate)
   samples = batches_lib.sample_batch(
     run.data.pairs or run.data.train, count=_SAMPLES, image_size=size
   )

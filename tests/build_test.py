@@ -6,7 +6,9 @@ import pytest
 from configs import default
 from configs import smoke
 from cyclegan_jax import build
+from cyclegan_jax import compilation
 from cyclegan_jax import errors
+from cyclegan_jax.runtime import cache_folders
 
 
 @pytest.fixture
@@ -56,3 +58,15 @@ def test_a_size_that_allows_no_unet_is_refused():
   config.image_size = 250
   with pytest.raises(errors.UserError, match='250 x 250 allows no U-Net'):
     build.networks(config)
+
+
+def test_a_deterministic_run_keeps_its_own_programs(monkeypatch, tmp_path):
+  kept = []
+  monkeypatch.setattr(cache_folders, 'keep_compiled', kept.append)
+  config = default.get_config()
+  config.compile_cache = 'elsewhere'
+  compilation.keep(config, tmp_path)
+  config.deterministic = True
+  compilation.keep(config, tmp_path)
+  compilation.keep(config)  # of another process, or of a check
+  assert kept == ['elsewhere', str(tmp_path / 'compiled'), 'elsewhere']

@@ -17,12 +17,6 @@ if metadata.version('jaxlib').startswith('0.10.'):
 os.environ['XLA_FLAGS'] = f'--xla_force_host_platform_device_count=4 {_QUICK}'
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
-from cyclegan_jax.runtime import host
-
-# As the command line does: what a subprocess compiles for as many devices is
-# the same program, and is in the cache already.
-host.set_flags()
-
 # A scheduler that runs the tests is not to divide what they translate.
 for _name in [n for n in os.environ if n.startswith(('SLURM_', 'OMPI_'))]:
   del os.environ[_name]

@@ -164,3 +164,9 @@ def test_a_network_is_not_changed_by_its_name_alone(section, network, message):
     rules.check_values(checks.flatten(config.to_dict()))
   with pytest.raises(errors.UserError, match=message):
     build.networks(config)
+
+
+def test_a_run_that_is_to_be_repeated_keeps_its_programs(unet):
+  rules.check_values(unet | {'deterministic': True})
+  with pytest.raises(errors.UserError, match='compile_cache=off: it must be e'):
+    rules.check_values(unet | {'deterministic': True, 'compile_cache': 'off'})

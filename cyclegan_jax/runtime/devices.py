@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from cyclegan_jax import errors
+from cyclegan_jax.runtime import compiler
 from cyclegan_jax.runtime import host
 
 AXIS = 'data'
@@ -65,11 +66,19 @@ def data_parallel(
       # the mean over devices does nothing: N times too large.
       check_vma=False,
     )
-    return jax.jit(mapped, donate_argnums=0)
+    return compiler.jit(mapped, donate_argnums=0)
   raise ValueError(f'parallel {kind!r}: one of {", ".join(KINDS)}')
 
 
-def compile_step(step: Callable, state, batch, key, *, kind: str = 'pmap'):
+def compile_step(
+  step: Callable,
+  state,
+  batch,
+  key,
+  *,
+  kind: str = 'pmap',
+  deterministic: bool = False,
+):
   """The program of `data_parallel`, compiled before its first call.
 
   Args:
@@ -78,10 +87,12 @@ def compile_step(step: Callable, state, batch, key, *, kind: str = 'pmap'):
     batch: like those to come, of this process: arrays [rows, ...].
     key: of the run, replicated.
     kind: as in `data_parallel`.
+    deterministic: as in `compiler.options`.
   """
   # What `pmap` is lowered for has the rows of one process only.
   batch = _split(batch) if kind == 'pmap' else shard(batch)
-  return data_parallel(step, kind=kind).lower(state, batch, key).compile()
+  lowered = data_parallel(step, kind=kind).lower(state, batch, key)
+  return lowered.compile(compiler.options(deterministic=deterministic))
 
 
 def create_replicated(create: Callable):
@@ -93,7 +104,9 @@ def create_replicated(create: Callable):
   program = jax.jit(
     create, out_shardings=NamedSharding(_mesh(), PartitionSpec())
   )
-  options: Any = {'xla_backend_optimization_level': 1} if on_cpu() else None
+  options = compiler.options()
+  if on_cpu():
+    options |= {'xla_backend_optimization_level': 1}
   return program.lower().compile(options)()
 
 
@@ -206,11 +219,11 @@ def map_images(apply: Callable, params: Any) -> Callable:
   """
   local = jax.local_devices()
   if len(local) == 1:
-    program, here = jax.jit(apply), jax.device_put(params, local[0])
+    program, here = compiler.jit(apply), jax.device_put(params, local[0])
     return lambda images: np.asarray(program(here, images))
   mesh = jax.sharding.Mesh(np.array(local), (AXIS,))
   everywhere, parts = PartitionSpec(), PartitionSpec(AXIS)
-  program = jax.jit(
+  program = compiler.jit(
     jax.shard_map(
       apply,
       mesh=mesh,

@@ -15,6 +15,7 @@ from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
+from cyclegan_jax.runtime import compiler
 from cyclegan_jax.runtime import devices
 
 _STEPS = 3
@@ -167,3 +168,27 @@ def test_no_more_than_some_steps_are_on_their_way(count, ahead, monkeypatch):
     devices.throttle(in_flight, x)
     assert len(in_flight) <= ahead
     assert all(each.is_ready() for each in made[: max(len(made) - ahead, 0)])
+
+
+@pytest.mark.parametrize('deterministic', [False, True])
+@pytest.mark.parametrize('kind', devices.KINDS)
+def test_a_step_is_compiled_as_its_config_says(
+  monkeypatch, kind, deterministic
+):
+  asked = []
+
+  def options(*, deterministic=False):
+    asked.append(deterministic)
+    return {}
+
+  def add(state, batch, key, *, axis_name):
+    del key, axis_name
+    return state + batch['a'].sum(), ()
+
+  monkeypatch.setattr(compiler, 'options', options)
+  state, key = devices.replicate(np.float32(0)), jax.random.key(0)
+  batch = {'a': np.ones((4, 1), np.float32)}
+  devices.compile_step(
+    add, state, batch, key, kind=kind, deterministic=deterministic
+  )
+  assert asked[-1] == deterministic
