@@ -16,6 +16,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from cyclegan_jax.networks import winograd
+
 
 def fitting(
   which: str, images: tuple, kernel: tuple, stride: int, padding: int
@@ -27,6 +29,8 @@ def fitting(
     unfit.add('blocks')
   if stride > 1:
     unfit.add('thin')
+  if stride > 1 or kernel[0] != winograd.SIZE or padding >= winograd.SIZE:
+    unfit.add('winograd')
   return [form for form in FORMS[which] if form not in unfit]
 
 
@@ -164,11 +168,17 @@ def _pad(images, padding):
 
 # Equal ways to compute the three maps of a convolution.
 FORMS = {
-  'forward': {'direct': _direct, 'blocks': _blocks, 'matrix': _matrix},
+  'forward': {
+    'direct': _direct,
+    'blocks': _blocks,
+    'matrix': _matrix,
+    'winograd': winograd.forward,
+  },
   'input': {
     'direct': _transpose_for_images(_direct),
     'blocks': _transpose_for_images(_blocks),
     'matrix': _matrix_input,
+    'winograd': winograd.input_gradient,
   },
   'kernel': {
     'direct': _transpose_for_kernel(_direct),
@@ -176,5 +186,6 @@ FORMS = {
     'matrix': _matrix_kernel,
     'thin': _thin_kernel,
     'taps': _taps_kernel,
+    'winograd': winograd.kernel_gradient,
   },
 }
