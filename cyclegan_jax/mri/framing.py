@@ -96,11 +96,23 @@ def frame_square(shape, resized, size: int, center=(0.5, 0.5)) -> Frame:
 
 
 def frame_whole(shape, resized, multiple: int, *, least: int = 0) -> Frame:
-  """A canvas that holds whole slices, its sides multiples, `least` or more."""
-  rows, columns = (-(-max(n, least) // multiple) * multiple for n in resized)
+  """A canvas that holds whole slices, its sides multiples, `least` or more.
+
+  A program is compiled for every size: beyond `least` there are few, an eighth
+  of it apart.
+  """
+  apart = multiple * max(1, least // (8 * multiple))
+  rows, columns = (
+    _round_up(n, apart) if n > least else _round_up(least, multiple)
+    for n in resized
+  )
   canvas = rows, columns
   corner = tuple(-((m - n) // 2) for m, n in zip(canvas, resized, strict=True))
   return Frame(tuple(shape), tuple(resized), corner, canvas)
+
+
+def _round_up(number, multiple):
+  return -(-number // multiple) * multiple
 
 
 def place(slices: np.ndarray, frame: Frame, *, fill: float) -> np.ndarray:

@@ -69,3 +69,18 @@ def test_what_was_cropped_holds_the_fill():
 
 def test_a_picture_fits_with_its_longer_side():
   assert framing.resize_to_fit((100, 50), 64) == (64, 32)
+
+
+def test_large_slices_lie_on_canvases_of_few_sizes():
+  def sides(multiple, least):
+    frames = (
+      framing.frame_whole((n, 9), (n, 9), multiple, least=least)
+      for n in range(1, 2 * least)
+    )
+    return [frame.canvas[0] for frame in frames]
+
+  found = sides(4, 256)
+  assert set(found) == set(range(256, 513, 32))
+  assert all(0 <= side - n < 32 for n, side in enumerate(found, 1) if n > 256)
+  assert set(sides(16, 48)) == {48, 64, 80, 96}
+  assert set(sides(4, 30)) == {32, *range(32, 61, 4)}
