@@ -73,6 +73,42 @@ def compile_step(case: str, *, plain: bool = False, **options):
   return compiled, create, batch
 
 
+def find_layers(case):
+  """(which, images, kernel, stride, padding) of all maps of a step."""
+  import jax
+  import jax.numpy as jnp
+
+  from cyclegan_jax.networks import convolution
+
+  generator, discriminator, size, batch_size = make_modules(case)
+  images = jnp.zeros((batch_size, size, size, 1))
+  found = []
+  original = convolution.choose_form
+
+  def record(*layer):
+    if layer not in found:
+      found.append(layer)
+    return 'direct'
+
+  convolution.choose_form = record
+  try:
+    for module in (generator, discriminator):
+      params = jax.eval_shape(module.init, jax.random.key(0), images)['params']
+      jax.eval_shape(
+        jax.grad(
+          lambda params, images, module=module: module.apply(
+            {'params': params}, images
+          ).sum(),
+          (0, 1),
+        ),
+        params,
+        images,
+      )
+  finally:
+    convolution.choose_form = original
+  return sorted(found)
+
+
 def least_flops(case: str) -> int:
   """Floating point operations that a step needs at least.
 

@@ -21,42 +21,6 @@ _RUNS = flags.DEFINE_integer('runs', 8, 'Timed runs of each form.')
 _LARGEST = 2**27  # elements of patches; beyond, no rule would take them
 
 
-def find_layers(case):
-  """(which, images, kernel, stride, padding) of all maps of a step."""
-  import jax
-  import jax.numpy as jnp
-
-  from cyclegan_jax.networks import convolution
-
-  generator, discriminator, size, batch_size = cases.make_modules(case)
-  images = jnp.zeros((batch_size, size, size, 1))
-  found = []
-  original = convolution.choose_form
-
-  def record(*layer):
-    if layer not in found:
-      found.append(layer)
-    return 'direct'
-
-  convolution.choose_form = record
-  try:
-    for module in (generator, discriminator):
-      params = jax.eval_shape(module.init, jax.random.key(0), images)['params']
-      jax.eval_shape(
-        jax.grad(
-          lambda params, images, module=module: module.apply(
-            {'params': params}, images
-          ).sum(),
-          (0, 1),
-        ),
-        params,
-        images,
-      )
-  finally:
-    convolution.choose_form = original
-  return sorted(found)
-
-
 def measure(which, images, kernel, stride, padding):
   """Milliseconds by form; fails if they do not agree."""
   import time
@@ -112,7 +76,7 @@ def main(argv):
   print(turns.describe_machine('jax'))
   for case in _ONLY.value:
     print(case)
-    for which, *layer in find_layers(case):
+    for which, *layer in cases.find_layers(case):
       images, kernel, stride, _ = layer
       chosen = convolution.choose_form(which, *layer)
       row = '  '.join(

@@ -72,7 +72,7 @@ def main(argv):
     state = devices.create_replicated(create)
     key = devices.create_replicated(functools.partial(jax.random.key, 0))
     batch = devices.shard(next(batches))
-    step = devices.data_parallel(body).lower(state, batch, key).compile()
+    step = devices.compile_step(body, state, next(batches), key)
     logbook = logbook_lib.Logbook(
       outlet.Files(pathlib.Path(root), 0),
       start=0,

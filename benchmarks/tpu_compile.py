@@ -24,6 +24,7 @@ import time
 from absl import app
 from absl import flags
 
+from benchmarks import tpu
 from benchmarks import turns
 
 _CHIPS = {'v5e:1x1': 16, 'v5e:2x2': 16, 'v5e:4x4': 16, 'v6e:2x2': 32}  # GiB
@@ -65,18 +66,12 @@ def main(argv):
 
 
 def _measure(recipe, topology):
-  environment = os.environ | {
-    'JAX_PLATFORMS': 'cpu',
-    'TPU_SKIP_MDS_QUERY': '1',
-    'TPU_ACCELERATOR_TYPE': 'v5litepod-4',
-    'TPU_WORKER_HOSTNAMES': 'localhost',
-  }
   command = [sys.executable, '-m', 'benchmarks.tpu_compile', recipe, topology]
   command += [f'--set={each}' for each in _SET.value]
   try:
     done = subprocess.run(
       [*command, f'--batch={_BATCH.value}'],
-      env=environment,
+      env=os.environ | tpu.ENVIRONMENT,
       capture_output=True,
       text=True,
       timeout=60 * _MINUTES.value,
@@ -94,7 +89,6 @@ def compile_case(recipe: str, topology: str) -> dict:
   import importlib
 
   import jax
-  from jax.experimental import topologies
   import numpy as np
 
   from cyclegan_jax import build
@@ -107,13 +101,7 @@ def compile_case(recipe: str, topology: str) -> dict:
   for each in _SET.value:
     name, _, value = each.partition('=')
     config.update_from_flattened_dict({name: json.loads(value)})
-  alone = {'chips_per_host_bounds': (1, 1, 1)}
-  described = topologies.get_topology_desc(
-    platform='tpu',
-    topology_name=topology,
-    **(alone if topology.endswith(':1x1') else {}),
-  )
-  chips = described.devices
+  chips = tpu.describe_chips(topology)
   mesh = jax.sharding.Mesh(np.array(chips), (devices.AXIS,))
   everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
   spread = jax.sharding.NamedSharding(

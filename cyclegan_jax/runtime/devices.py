@@ -66,7 +66,7 @@ def data_parallel(
       # the mean over devices does nothing: N times too large.
       check_vma=False,
     )
-    return compiler.jit(mapped, donate_argnums=0)
+    return jax.jit(mapped, donate_argnums=0)
   raise ValueError(f'parallel {kind!r}: one of {", ".join(KINDS)}')
 
 
