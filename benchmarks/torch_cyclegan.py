@@ -97,7 +97,7 @@ class ResNet(nn.Module):
     self.blocks = blocks
     wide, wider = 2 * features, 4 * features
     halving = dict(kernel_size=3, stride=2, padding=1, bias=False)
-    self.add_module('in', nn.Conv2d(1, features, 7, bias=False))
+    self.add_module('first', nn.Conv2d(1, features, 7, bias=False))
     self.down_1 = nn.Conv2d(features, wide, **halving)
     self.down_2 = nn.Conv2d(wide, wider, **halving)
     for i in range(blocks):
@@ -119,7 +119,7 @@ class ResNet(nn.Module):
     def reflect(features, margin):
       return functional.pad(features, (margin,) * 4, mode='reflect')
 
-    features = norm_relu(self.get_submodule('in')(reflect(images, 3)))
+    features = norm_relu(self.first(reflect(images, 3)))
     features = norm_relu(self.down_1(features))
     features = norm_relu(self.down_2(features))
     for i in range(self.blocks):
@@ -276,7 +276,9 @@ def load(network: nn.Module, make_param) -> nn.Module:
 def path_of(name: str, axes: int) -> str:
   """Ours of a parameter with so many axes: 'block_0/conv_1/kernel'."""
   kind = 'kernel' if axes == 4 else 'scale'  # of a normalisation
-  return name.replace('.', '/').replace('/weight', f'/{kind}')
+  path = name.replace('.', '/').replace('/weight', f'/{kind}')
+  # No Python name, which `torch.compile` wants.
+  return path.replace('first/', 'in/')
 
 
 def unload(network: nn.Module, find=lambda parameter: parameter) -> dict:
