@@ -218,7 +218,9 @@ def main(argv):
     mode.check(arguments)
     host.tune()
     module, function = mode.entry.split(':')
-    getattr(importlib.import_module(module), function)(**arguments)
+    with host.importing():
+      verb = getattr(importlib.import_module(module), function)
+    verb(**arguments)
   except errors.UserError as error:
     command_line.refuse(error)
   except (*errors.ENDINGS, FloatingPointError) as error:

@@ -11,7 +11,6 @@ import numpy as np
 
 from cyclegan_jax import build
 from cyclegan_jax import compilation
-from cyclegan_jax import conclude
 from cyclegan_jax import console
 from cyclegan_jax import errors
 from cyclegan_jax import run as run_lib
@@ -109,6 +108,7 @@ def _conclude(config, run, state, workdir):
 
 def _write_conclusion(config, run, state, workdir):
   first = processes.is_first()
+  conclude = _import_conclude()
   conclude.score_held_out(
     run.data,
     functools.partial(compiler.jit(steps.translate), state),
@@ -150,6 +150,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
     devices.throttle(in_flight, metrics)
     done, last = step + 1, step + 1 == num_steps
     logbook.record(done, metrics)
+    _import_conclude()
     is_known = is_known or idle.tell(state, console.say)
     if last or is_due(done, config.sample_every_steps):
       stages = samples | reconstruct(state, samples)
@@ -182,6 +183,16 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
         f'interrupted: step {done} is saved, the same command resumes there'
       )
   return state
+
+
+def _import_conclude():
+  """What is for the end, once the first step is made: it takes 0.4 s.
+
+  Not at the end: the package may be another by then, or not be there.
+  """
+  from cyclegan_jax import conclude
+
+  return conclude
 
 
 def is_due(step: int, every: int) -> bool:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from scipy.spatial import transform
 
 from cyclegan_jax import errors
 
@@ -135,6 +134,8 @@ def place_pixels(rng, grid):
 
   `grid` is (z, y, x) in mm; returns (3, slices, height, width): x, y, z.
   """
+  from scipy.spatial import transform  # a tenth of a second, once per cache
+
   angles = np.deg2rad(rng.normal(0, (4, 2, 3)).clip(-7, 7))
   scale = 0.97 * np.exp(rng.normal(0, 0.03, 3).clip(-0.06, 0.06))
   shift = rng.normal(0, (1.5, 1.5, 3)).clip(-4, 4)
