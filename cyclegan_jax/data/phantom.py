@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+import scipy  # whose parts are loaded when they are named
 from scipy import ndimage
 
 from cyclegan_jax import errors
@@ -134,12 +135,10 @@ def place_pixels(rng, grid):
 
   `grid` is (z, y, x) in mm; returns (3, slices, height, width): x, y, z.
   """
-  from scipy.spatial import transform  # a tenth of a second, once per cache
-
   angles = np.deg2rad(rng.normal(0, (4, 2, 3)).clip(-7, 7))
   scale = 0.97 * np.exp(rng.normal(0, 0.03, 3).clip(-0.06, 0.06))
   shift = rng.normal(0, (1.5, 1.5, 3)).clip(-4, 4)
-  turn = transform.Rotation.from_euler('xyz', angles).as_matrix()
+  turn = scipy.spatial.transform.Rotation.from_euler('xyz', angles).as_matrix()
   z, y, x = np.meshgrid(*grid, indexing='ij')
   center = np.reshape(CENTER, (3, 1, 1, 1))
   points = np.tensordot(turn / scale, np.stack([x, y, z]) - center, 1)
