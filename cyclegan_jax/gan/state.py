@@ -157,7 +157,7 @@ def create_state(
   def create(module, key):
     return train_state.TrainState.create(
       apply_fn=_compile_apply(module),
-      params=module.init(key, images)['params'],
+      params=_compile_init(module)(key, images)['params'],
       tx=tx,
     )
 
@@ -175,6 +175,12 @@ def create_state(
     pool_a=image_pool.create_pool(pool_size, image_shape),
     pool_b=image_pool.create_pool(pool_size, image_shape),
   )
+
+
+@functools.cache
+def _compile_init(module):
+  """`module.init`, traced once for both networks of a kind."""
+  return jax.jit(module.init)
 
 
 @functools.cache
