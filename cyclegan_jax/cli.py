@@ -56,7 +56,7 @@ def _check_report(given):
 _RUN = {'workdir': 'W, the folder of a run or a file of --mode=pack'}
 MODES = {
   'train': command_line.Mode(
-    entry='cyclegan_jax.train:train',
+    entry='cyclegan_jax.train:command',
     help='learns from two folders of scans, or goes on where a run stopped',
     check=lambda given: checks.check_training(
       given['config'], given['workdir']

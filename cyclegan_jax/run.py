@@ -32,6 +32,7 @@ from cyclegan_jax.reporting import summary
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import keeper
 from cyclegan_jax.runtime import processes
+from cyclegan_jax.runtime import shelf as shelf_lib
 from cyclegan_jax.runtime import workdir_lock
 
 
@@ -209,19 +210,24 @@ def open_logbook(
   )
 
 
-def begin(config: ml_collections.ConfigDict, run: Run):
+def begin(
+  config: ml_collections.ConfigDict,
+  run: Run,
+  shelf: shelf_lib.Shelf | None = None,
+):
   """Brings a fresh run to where it starts.
 
   Args:
     config: of the run.
     run: opened, at step 0; its state is changed, and its meta if the networks
       are another run's.
+    shelf: of this process.
 
   Raises:
     UserError: if those are damaged.
   """
   if not config.start_from:
-    run.state = fit_start(config, run.data, run.state)
+    run.state = fit_start(config, run.data, run.state, shelf)
     return
   run.state, started = predecessor.begin(config, run.state)
   run.meta = dataclasses.replace(run.meta, started_from=started)
@@ -231,27 +237,34 @@ def fit_start(
   config: ml_collections.ConfigDict,
   data: sources.Data,
   state: state_lib.CycleGANState,
+  shelf: shelf_lib.Shelf | None = None,
 ) -> state_lib.CycleGANState:
   """A fresh state that begins as contrast maps, if the config has any."""
   if not config.generator.get('contrast_map'):
     return state
   # By one machine: another may round differently.
   maps = processes.first_alone(
-    functools.partial(_fit_maps, config, data), 'maps'
+    functools.partial(_fit_maps, config, data, shelf), 'maps'
   )
   return start_lib.put(state, processes.tell_facts(maps))
 
 
-def _fit_maps(config, data):
-  images = {}
-  for domain, slices in data.train.items():
-    count = start_lib.count_slices(slices.size)
-    loaded = slices_lib.load_spread(slices, count)
-    images[domain] = (channels.to_gray(loaded) + 1) / 2
-  maps = start_lib.fit_maps(
-    images, build.names(config), deviation=build.surroundings(config)
-  )
-  return {direction: values.tolist() for direction, values in maps.items()}
+def _fit_maps(config, data, shelf):
+  deviation = build.surroundings(config)
+
+  def fit():
+    images = {}
+    for domain, each in data.train.items():
+      loaded = slices_lib.load_spread(each, start_lib.count_slices(each.size))
+      images[domain] = (channels.to_gray(loaded) + 1) / 2
+    return start_lib.write(start_lib.fit_maps(images, deviation=deviation))
+
+  # They are of these people: they lie where the slices do.
+  shelf = shelf and shelf._replace(folder=build.slice_cache(config))
+  made_of = [data.fingerprints(), config.channels, deviation]
+  maps = start_lib.read(shelf_lib.recall(shelf, 'maps', made_of, fit))
+  chosen = start_lib.choose(maps, build.names(config))
+  return {direction: values.tolist() for direction, values in chosen.items()}
 
 
 def save(

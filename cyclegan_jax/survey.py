@@ -201,7 +201,9 @@ def _try_step(config, steps_per_epoch):
   )
   key = devices.create_replicated(lambda: jax.random.key(0))
   console.say('trying some steps; minutes for a large recipe on a CPU')
-  step = compilation.compile_step(config, state, key)
+  step = compilation.compile_step(
+    config, state, key, steps_per_epoch=steps_per_epoch
+  )
   size = config.image_size
   shape = (config.batch_size, size, size, config.channels)
   images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)

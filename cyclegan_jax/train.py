@@ -49,12 +49,23 @@ def train(
     FloatingPointError: after `max_bad_steps` steps without a finite loss.
   """
   with processes.join(config.distributed):
-    return _train(config, pathlib.Path(workdir))
+    return _train(config, pathlib.Path(workdir), shelf=None)
 
 
-def _train(config, workdir):
+def command(config: ml_collections.ConfigDict, workdir: str):
+  """`train` as the command line does it: it finds what earlier ones traced.
+
+  A program that calls `train` may have changed what a step is; a process of
+  `launch.py` is known to do what the sources say.
+  """
+  with processes.join(config.distributed):
+    shelf = compilation.open_shelf(config)
+    _train(config, pathlib.Path(workdir), shelf=shelf)
+
+
+def _train(config, workdir, *, shelf):
   with contextlib.ExitStack() as stack:
-    compilation.check_room(config)
+    compilation.check_room(config, shelf)
     run = run_lib.open_run(config, workdir, stack)
     if run.meta.step >= run.plan.num_steps:
       cut = run.plan.num_steps < run.plan.recipe_steps
@@ -65,7 +76,7 @@ def _train(config, workdir):
         _conclude(config, run, run.state, workdir)
       return run.state
     if run.meta.step == 0:
-      run_lib.begin(config, run)
+      run_lib.begin(config, run, shelf)
     if processes.is_first() and run.meta.started_from:
       description.add_facts(
         workdir,
@@ -74,7 +85,13 @@ def _train(config, workdir):
       )
     # Not the key of the weights.
     key = devices.create_replicated(lambda: jax.random.key(config.seed + 1))
-    train_step = compilation.compile_step(config, run.state, key)
+    train_step = compilation.compile_step(
+      config,
+      run.state,
+      key,
+      steps_per_epoch=run.plan.steps_per_epoch,
+      shelf=shelf,
+    )
     with contextlib.ExitStack() as inner:
       logbook = inner.enter_context(
         contextlib.closing(run_lib.open_logbook(config, run, workdir))

@@ -378,30 +378,41 @@ def test_two_devices_train(launch, own, tmp_path):
   assert '2 x cpu' in result.stdout
 
 
-def test_compiled_programs_are_kept_for_the_next_start(launch, own, tmp_path):
-  def start(name):
+def test_programs_are_kept_for_the_next_start(launch, own, tmp_path):
+  """As traced and as compiled; 'off' keeps none, and the step is the same."""
+  losses = []
+
+  def start(name, folder):
     result = launch(
       _SMOKE,
       *own,
       f'--workdir={tmp_path / name}',
       f'--config.compile_cache={folder}',
       '--config.max_steps=1',
+      '--config.log_every_steps=1',
       kept=False,
     )
     assert result.returncode == 0, result.stderr
-    return {path.name for path in folder.rglob('*')}
+    lines = (tmp_path / name / 'metrics.jsonl').read_text().splitlines()
+    losses.append([json.loads(line).get('generator_ab') for line in lines])
+    return {path.name for path in tmp_path.joinpath('compiled').rglob('*')}
 
   def program(name):
     return name.partition('-')[0]
 
   folder = tmp_path / 'compiled'
-  kept = start('first')
+  kept = start('first', folder)
   assert len(kept) >= 2, 'the state and the step'
+  (traced,) = folder.glob('traced/step-*')
+  written = traced.stat().st_mtime_ns
   # What took 0.1 s to compile is kept: on a busy machine, now and then, also a
   # program that was quicker at the first start.
   programs = {program(name) for name in kept}
-  again = {n for n in start('second') if program(n) in programs}
+  again = {n for n in start('second', folder) if program(n) in programs}
   assert again == kept
+  assert traced.stat().st_mtime_ns == written
+  assert start('third', 'off') == kept
+  assert losses[0] == losses[1] == losses[2] and any(losses[0])
 
 
 def test_who_reads_no_further_is_told_nothing():

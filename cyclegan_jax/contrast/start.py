@@ -1,6 +1,7 @@
 """What the training slices tell about the two contrasts before training."""
 
 from collections.abc import Mapping
+import json
 from typing import Any
 
 import jax
@@ -19,33 +20,63 @@ def count_slices(size: int) -> int:
 
 
 def fit_maps(
-  images: Mapping[str, np.ndarray],
-  names: Mapping[str, str],
-  *,
-  deviation: float,
-) -> dict[str, np.ndarray]:
+  images: Mapping[str, np.ndarray], *, deviation: float
+) -> dict[str, fit.ContrastMap]:
   """The contrast maps {'ab', 'ba'} of two domains, `fit.fit_map`.
-
-  Says how good they are. One that explains next to nothing is left out: where
-  heads lie anyhow, places tell nothing, and neither would the map.
 
   Args:
     images: of domain 'a' and 'b', unpaired, each [N, S, S] in [0, 1].
-    names: of the domains, for people.
     deviation: as in `fit.fit_map`.
   """
-  maps = {}
-  for source, target in ('ab', 'ba'):
-    found = fit.fit_map(images[source], images[target], deviation=deviation)
+  return {
+    source + target: fit.fit_map(
+      images[source], images[target], deviation=deviation
+    )
+    for source, target in ('ab', 'ba')
+  }
+
+
+def choose(
+  maps: Mapping[str, fit.ContrastMap], names: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+  """The values of maps by direction; says how good they are.
+
+  One that explains next to nothing is left out: where heads lie anyhow, places
+  tell nothing, and neither would the map.
+
+  Args:
+    maps: from `fit_maps`.
+    names: of the domains, for people.
+  """
+  chosen = {}
+  for direction, found in maps.items():
+    source, target = (names[domain] for domain in direction)
     useful = found.explained >= _LEAST_EXPLAINED
     console.say(
-      f'  start      {names[source]} to {names[target]}: explains '
-      f'{found.explained:.0%} of how {names[target]} differs between places'
+      f'  start      {source} to {target}: explains '
+      f'{found.explained:.0%} of how {target} differs between places'
       + ('' if useful else ': too little, left out')
     )
     if useful:
-      maps[source + target] = found.values
-  return maps
+      chosen[direction] = found.values
+  return chosen
+
+
+def write(maps: Mapping[str, fit.ContrastMap]) -> bytes:
+  """Maps as JSON, to the last bit."""
+  found = {
+    direction: [each.values.tolist(), each.explained]
+    for direction, each in maps.items()
+  }
+  return json.dumps(found).encode()
+
+
+def read(written: bytes) -> dict[str, fit.ContrastMap]:
+  """What `write` has made bytes of."""
+  return {
+    direction: fit.ContrastMap(np.array(values), explained)
+    for direction, (values, explained) in json.loads(written).items()
+  }
 
 
 def put(state: Any, maps: Mapping[str, np.ndarray]) -> Any:
@@ -54,7 +85,7 @@ def put(state: Any, maps: Mapping[str, np.ndarray]) -> Any:
   Args:
     state: a fresh `CycleGANState` of generators with a
       `layer.ContrastLayer`; on any devices.
-    maps: from `fit_maps`.
+    maps: from `choose`.
   """
   for direction, values in maps.items():
 

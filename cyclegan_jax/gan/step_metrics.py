@@ -4,9 +4,11 @@ A training fetches those of many steps at once: an array each, not fourteen.
 """
 
 from collections.abc import Mapping
+import json
 from typing import Any
 
 from flax import struct
+from jax import export
 import jax.numpy as jnp
 
 from cyclegan_jax import array_types
@@ -24,6 +26,15 @@ class StepMetrics(struct.PyTreeNode, Mapping):
 
   def __len__(self):
     return len(self.names)
+
+
+# For a traced step to be kept: it says what it returns.
+export.register_pytree_node_serialization(
+  StepMetrics,
+  serialized_name='cyclegan_jax.StepMetrics',
+  serialize_auxdata=lambda names: json.dumps(names).encode(),
+  deserialize_auxdata=lambda stored: tuple(map(tuple, json.loads(stored))),
+)
 
 
 def stack(metrics: array_types.Metrics) -> StepMetrics:

@@ -35,6 +35,15 @@ def keep_compiled(chosen: str):
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 
+def beside_compiled(name: str) -> pathlib.Path | None:
+  """A folder among the compiled programs; None where none are kept on disk."""
+  folder = jax.config.values['jax_compilation_cache_dir']
+  enabled = jax.config.values['jax_enable_compilation_cache']
+  if not folder or not enabled or '://' in folder:
+    return None
+  return pathlib.Path(folder, name)
+
+
 def make(field: str, chosen: str, *names: str) -> pathlib.Path:
   """The folder that a field of a config names, made if need be.
 

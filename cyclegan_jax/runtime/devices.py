@@ -13,6 +13,7 @@ import functools
 from typing import Any
 
 import jax
+from jax import export
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 import numpy as np
@@ -78,6 +79,7 @@ def compile_step(
   *,
   kind: str = 'pmap',
   deterministic: bool = False,
+  recall: Callable[[Callable[[], bytes]], bytes] = lambda trace: trace(),
 ):
   """The program of `data_parallel`, compiled before its first call.
 
@@ -88,11 +90,17 @@ def compile_step(
     key: of the run, replicated.
     kind: as in `data_parallel`.
     deterministic: as in `compiler.options`.
+    recall: what a function returns, or returned for this very step before: what
+      tracing it came to, which is Python and as long as all the rest.
   """
-  # What `pmap` is lowered for has the rows of one process only.
-  batch = _split(batch) if kind == 'pmap' else shard(batch)
-  lowered = data_parallel(step, kind=kind).lower(state, batch, key)
-  return lowered.compile(compiler.options(deterministic=deterministic))
+  program = data_parallel(step, kind=kind)
+  if jax.process_count() == 1:
+    batch = shard(batch)
+    program = _go_through_bytes(program, (state, batch, key), recall)
+  else:  # what `pmap` is lowered for has the rows of one process only
+    batch = _split(batch) if kind == 'pmap' else shard(batch)
+  options = compiler.options(deterministic=deterministic)
+  return program.lower(state, batch, key).compile(options)
 
 
 def create_replicated(create: Callable):
@@ -242,6 +250,39 @@ def map_images(apply: Callable, params: Any) -> Callable:
     return np.asarray(program(here, spread))[: len(images)]
 
   return run
+
+
+def _go_through_bytes(program, arguments, recall):
+  """A program that was traced, written and read: now, or at an earlier start.
+
+  Whether or not it is kept: it is to be the same program.
+  """
+  state, batch, key = arguments
+  leaves, tree = jax.tree.flatten(state)
+
+  # The structure of a state holds functions, which no file can.
+  def on_leaves(leaves, batch, key):
+    state, metrics = program(jax.tree.unflatten(tree, leaves), batch, key)
+    return jax.tree.leaves(state), metrics
+
+  def trace():
+    try:
+      traced = export.export(jax.jit(on_leaves))(leaves, batch, key)
+      return bytes(traced.serialize())
+    except ValueError:  # JAX promises nothing of what a device wants of it
+      return b''
+
+  stored = recall(trace)
+  if not stored:
+    return program
+  traced = export.deserialize(bytearray(stored))
+
+  def on_state(state, batch, key):
+    leaves, metrics = traced.call(jax.tree.leaves(state), batch, key)
+    return jax.tree.unflatten(tree, leaves), metrics
+
+  everywhere = NamedSharding(_mesh(), PartitionSpec())
+  return jax.jit(on_state, donate_argnums=0, out_shardings=everywhere)
 
 
 def _mesh():

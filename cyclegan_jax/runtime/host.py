@@ -6,9 +6,11 @@ import gc
 import importlib.util
 import os
 import pathlib
+import platform
 import sys
 
 _CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup/memory.max')
+_PROCESSORS = pathlib.Path('/proc/cpuinfo')
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
@@ -79,6 +81,16 @@ def peak_memory() -> int | None:
     return None
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   return peak if sys.platform == 'darwin' else 1024 * peak
+
+
+def processor() -> str:
+  """The model of the processor and what it can do, as far as it can be told."""
+  try:
+    first = _PROCESSORS.read_text().partition('\n\n')[0]
+  except OSError:
+    return platform.processor()
+  wanted = ('model name', 'flags', 'Features', 'CPU ')
+  return '\n'.join(x for x in first.splitlines() if x.startswith(wanted))
 
 
 def _find(name):

@@ -74,3 +74,18 @@ def test_jaxs_own_variable_says_where_programs_are_kept(
 def test_off_keeps_no_programs_whoever_says_where(settings):
   cache_folders.keep_compiled('off')
   assert settings == {'jax_enable_compilation_cache': False}
+
+
+def test_what_is_traced_lies_with_what_is_compiled(tmp_path, monkeypatch):
+  def find(folder, enabled=True):
+    settings = {
+      'jax_compilation_cache_dir': folder,
+      'jax_enable_compilation_cache': enabled,
+    }
+    monkeypatch.setattr(type(jax.config), 'values', settings)
+    return cache_folders.beside_compiled('traced')
+
+  assert find(str(tmp_path)) == tmp_path / 'traced'
+  assert find(str(tmp_path), enabled=False) is None
+  assert find(None) is None
+  assert find('gs://bucket/compiled') is None
