@@ -153,7 +153,10 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
   samples = batches_lib.sample_batch(
     run.data.pairs or run.data.train, count=_SAMPLES, image_size=size
   )
-  watched = monitor.choose(run.data.train, image_size=size)
+  # At the first evaluation: a run is to start soon.
+  watch = functools.cache(
+    lambda: monitor.choose(run.data.train, image_size=size)
+  )
   num_steps = run.plan.num_steps
   # Which layers no gradient reaches; it is for the first process to tell.
   is_known = run.meta.step > 0 or not processes.is_first()
@@ -176,7 +179,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
     evaluation_due = is_due(done, config.evaluate_every_steps)
     if last or evaluation_due:
       translate_now = functools.partial(translate, state)
-      scores = monitor.measure(watched, translate_now)
+      scores = monitor.measure(watch(), translate_now)
       # Not one that is made only because the run ends here: a longer run has
       # no such evaluation.
       if evaluation_due and scores.get('distance', np.inf) < run.least:
