@@ -58,8 +58,9 @@ def get_config() -> ml_collections.ConfigDict:
   # A step whose loss or gradient is no number is left out; so many of them one
   # after another end the run.
   config.max_bad_steps = 100
-  # Where compiled programs are kept for the next start; empty: in the user's
-  # cache folder; 'off': nowhere. JAX_COMPILATION_CACHE_DIR wins over a folder.
+  # Where traced and compiled programs are kept for the next start; empty: in
+  # the user's cache folder; 'off': nowhere, nor are contrast maps.
+  # JAX_COMPILATION_CACHE_DIR wins over a folder.
   config.compile_cache = ''
 
   # Begin from the networks of another run: its workdir, or a file of
@@ -102,8 +103,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.zoom = 1.0
   # Threads that read ahead.
   config.data.threads = 1
-  # Where decoded slices and simulated heads are kept for the next run; empty:
-  # the user's cache folder. It can be deleted between runs.
+  # Where decoded slices, simulated heads and contrast maps are kept for the
+  # next run; empty: the user's cache folder. It can be deleted between runs.
   config.data.cache = ''
 
   config.phantom = ml_collections.ConfigDict()

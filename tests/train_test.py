@@ -328,12 +328,11 @@ def test_the_averages_translate(uninterrupted):
 def test_a_step_that_does_not_fit_is_told_with_a_way_out(
   config, tmp_path, monkeypatch
 ):
-  class Step:
-    def lower(self, *args):
-      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
+  def find_no_room(*args):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
 
   monkeypatch.setattr(
-    train.devices, 'data_parallel', lambda *args, **kwargs: Step()
+    train.devices, 'data_parallel', lambda *args, **kwargs: find_no_room
   )
   with pytest.raises(errors.UserError, match='too little memory.*remat=True'):
     train.train(config, tmp_path)
