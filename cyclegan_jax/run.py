@@ -219,8 +219,7 @@ def begin(
 
   Args:
     config: of the run.
-    run: opened, at step 0; its state is changed, and its meta if the networks
-      are another run's.
+    run: opened, at step 0; its state changes, and its meta if started from one.
     shelf: of this process.
 
   Raises:

@@ -13,7 +13,6 @@ import functools
 from typing import Any
 
 import jax
-from jax import export
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from cyclegan_jax import errors
 from cyclegan_jax.runtime import compiler
 from cyclegan_jax.runtime import host
+from cyclegan_jax.runtime import tracing
 
 AXIS = 'data'
 KINDS = ('pmap', 'shard_map')
@@ -96,7 +96,10 @@ def compile_step(
   program = data_parallel(step, kind=kind)
   if jax.process_count() == 1:
     batch = shard(batch)
-    program = _go_through_bytes(program, (state, batch, key), recall)
+    everywhere = NamedSharding(_mesh(), PartitionSpec())
+    program = tracing.recall_step(
+      program, (state, batch, key), recall, everywhere
+    )
   else:  # what `pmap` is lowered for has the rows of one process only
     batch = _split(batch) if kind == 'pmap' else shard(batch)
   options = compiler.options(deterministic=deterministic)
@@ -250,39 +253,6 @@ def map_images(apply: Callable, params: Any) -> Callable:
     return np.asarray(program(here, spread))[: len(images)]
 
   return run
-
-
-def _go_through_bytes(program, arguments, recall):
-  """A program that was traced, written and read: now, or at an earlier start.
-
-  Whether or not it is kept: it is to be the same program.
-  """
-  state, batch, key = arguments
-  leaves, tree = jax.tree.flatten(state)
-
-  # The structure of a state holds functions, which no file can.
-  def on_leaves(leaves, batch, key):
-    state, metrics = program(jax.tree.unflatten(tree, leaves), batch, key)
-    return jax.tree.leaves(state), metrics
-
-  def trace():
-    try:
-      traced = export.export(jax.jit(on_leaves))(leaves, batch, key)
-      return bytes(traced.serialize())
-    except ValueError:  # JAX promises nothing of what a device wants of it
-      return b''
-
-  stored = recall(trace)
-  if not stored:
-    return program
-  traced = export.deserialize(bytearray(stored))
-
-  def on_state(state, batch, key):
-    leaves, metrics = traced.call(jax.tree.leaves(state), batch, key)
-    return jax.tree.unflatten(tree, leaves), metrics
-
-  everywhere = NamedSharding(_mesh(), PartitionSpec())
-  return jax.jit(on_state, donate_argnums=0, out_shardings=everywhere)
 
 
 def _mesh():

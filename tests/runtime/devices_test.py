@@ -17,6 +17,7 @@ from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
 from cyclegan_jax.runtime import compiler
 from cyclegan_jax.runtime import devices
+from cyclegan_jax.runtime import tracing
 
 _STEPS = 3
 
@@ -220,3 +221,19 @@ def test_a_step_is_compiled_as_its_config_says(
     add, state, batch, key, kind=kind, deterministic=deterministic
   )
   assert asked[-1] == deterministic
+
+
+def test_a_step_that_cannot_be_written_is_compiled_as_it_is(monkeypatch):
+  def refuse(*args, **kwargs):
+    raise ValueError('Cannot serialize code with custom calls')
+
+  def add(state, batch, key, *, axis_name):
+    del key, axis_name
+    return state + batch['a'].sum(), ()
+
+  monkeypatch.setattr(tracing.export, 'export', refuse)
+  batch = {'a': np.ones((4, 1), np.float32)}
+  state = devices.replicate(np.float32(1))
+  key = devices.create_replicated(lambda: jax.random.key(0))
+  compiled = devices.compile_step(add, state, batch, key, kind='shard_map')
+  assert compiled(state, devices.shard(batch), key)[0] == 2
