@@ -8,9 +8,12 @@ element by element, which is a matrix product over the channels for each of the
 subtract and halve: in float32 the result is closer to the exact one than that
 of the sum over 9 taps.
 
-Arguments and results are those of `convolution_forms`.
+Arguments and results are those of `convolution_forms`. One side after the
+other is transformed, each in an expression of its own: all at once is no
+faster, and takes the compiler twice as long.
 """
 
+from jax import lax
 import jax.numpy as jnp
 
 SIZE = 3  # of a kernel
@@ -21,22 +24,32 @@ _TILE = 4
 _TILES = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 _KERNELS = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 _RESULTS = ((1, 1, 1, 0), (0, 1, -1, -1))
-# Rows of G, mirrored, are those of G in this order.
-_MIRRORED = (3, 1, 2, 0)
 
 
 def forward(images, kernel, stride, padding):
   """The convolution; `stride` is 1."""
   del stride
-  return _multiply(images, _transform_kernel(kernel), padding)
+  dtype, (images, kernel) = images.dtype, _widen(images, kernel)
+  sides = [side + 2 * padding - SIZE + 1 for side in images.shape[1:3]]
+  weights = kernel
+  for axis in range(2):  # [4, 4, I, O], columns first
+    taps = [lax.index_in_dim(weights, i, axis, False) for i in range(SIZE)]
+    weights = _mix(_KERNELS, taps)
+  tiles = _cut_tiles(images, sides, padding)
+  results = jnp.einsum('jibhwc,jico->jibhwo', tiles, weights)
+  for axis in (4, 2):  # columns, then rows: a pixel more for each of them
+    results = _mix(_RESULTS, results, axis)
+    shape = list(results.shape)
+    shape[axis - 1 : axis + 1] = [_STEP * shape[axis - 1]]
+    results = results.reshape(shape)
+  return results[:, : sides[0], : sides[1]].astype(dtype)
 
 
 def input_gradient(cotangent, kernel, shape, stride, padding):
   """The transpose for images of a shape: with the kernel turned round."""
-  del shape, stride
-  weights = _transform_kernel(kernel)
-  weights = [[weights[i][j].T for j in _MIRRORED] for i in _MIRRORED]
-  return _multiply(cotangent, weights, SIZE - 1 - padding)
+  del shape
+  turned = kernel[::-1, ::-1].swapaxes(2, 3)
+  return forward(cotangent, turned, stride, SIZE - 1 - padding)
 
 
 def kernel_gradient(images, cotangent, shape, stride, padding):
@@ -48,79 +61,41 @@ def kernel_gradient(images, cotangent, shape, stride, padding):
   # `forward` would be kept till now, and such as need nothing but the images
   # are made as early by the compiler.
   waiting = images + 0 * cotangent[0, 0, 0, 0]
-  tiles = _transform(_TILES, _cut(waiting, sides, padding))
-  whole = _pad(cotangent, 0, [_STEP * _count(side) for side in sides])
-  blocks = _transform(_turn(_RESULTS), _slices(whole, _STEP, sides))
-  products = [
-    [
-      tile.reshape(-1, tile.shape[-1]).T @ block.reshape(-1, block.shape[-1])
-      for tile, block in zip(*lines, strict=True)
-    ]
-    for lines in zip(tiles, blocks, strict=True)
-  ]
-  taps = _transform(_turn(_KERNELS), products)
-  kernel = jnp.stack([jnp.stack(line) for line in taps])
-  return kernel.reshape(shape).astype(dtype)
+  tiles = _cut_tiles(waiting, sides, padding)
+  blocks = _pad(cotangent, 0, [_STEP * _count(side) for side in sides])
+  for axis, side in zip((1, 3), sides, strict=True):
+    blocks = _mix(_turn(_RESULTS), _slices(blocks, _STEP, side, axis))
+  tiles, blocks = (
+    each.reshape(_TILE**2, -1, each.shape[-1]) for each in (tiles, blocks)
+  )
+  products = jnp.stack(
+    [tile.T @ block for tile, block in zip(tiles, blocks, strict=True)]
+  ).reshape(_TILE, _TILE, *shape[2:])
+  taps = _mix(_turn(_KERNELS), products)  # [3, 4, I, O]
+  taps = _mix(_turn(_KERNELS), [taps[:, i] for i in range(_TILE)])
+  return taps.reshape(shape).astype(dtype)  # rows first
 
 
-def _multiply(images, weights, padding):
-  """The convolution with a kernel of such weights, [4][4] of [I, O]."""
-  dtype, (images,) = images.dtype, _widen(images)
-  batch, *sides, _ = images.shape
-  sides = [side + 2 * padding - SIZE + 1 for side in sides]
-  rows, columns = map(_count, sides)
-  products = [
-    [
-      (tile.reshape(-1, tile.shape[-1]) @ weight).reshape(
-        batch, rows, columns, -1
-      )
-      for tile, weight in zip(*lines, strict=True)
-    ]
-    for lines in zip(
-      _transform(_TILES, _cut(images, sides, padding)), weights, strict=True
-    )
-  ]
-  results = jnp.stack(
-    [jnp.stack(line, axis=3) for line in _transform(_RESULTS, products)], axis=2
-  )  # [B, rows, 2, columns, 2, O]
-  results = results.reshape(batch, _STEP * rows, _STEP * columns, -1)
-  return results[:, : sides[0], : sides[1]].astype(dtype)
-
-
-def _transform_kernel(kernel):
-  """[4][4] of [I, O]."""
-  (kernel,) = _widen(kernel)
-  taps = [[kernel[i, j] for j in range(SIZE)] for i in range(SIZE)]
-  return _transform(_KERNELS, taps)
-
-
-def _cut(images, sides, padding):
-  """[4][4] of a pixel of every tile, for a result of such sides."""
+def _cut_tiles(images, sides, padding):
+  """Transformed, [4, 4, B, rows, columns, C], for a result of such sides."""
   whole = [_STEP * _count(side) + _TILE - _STEP for side in sides]
-  return _slices(_pad(images, padding, whole), _TILE, sides)
+  tiles = _pad(images, padding, whole)
+  for axis, side in zip((1, 3), sides, strict=True):  # one axis more each time
+    tiles = _mix(_TILES, _slices(tiles, _TILE, side, axis))
+  return tiles
 
 
-def _slices(images, taps, sides):
-  """[taps][taps] of every second pixel, [B, rows, columns, C]."""
-  last = [_STEP * (_count(side) - 1) + 1 for side in sides]
+def _slices(images, taps, side, axis):
+  """Along an axis, every second pixel from the first on, the second, ..."""
+  last = _STEP * (_count(side) - 1) + 1
   return [
-    [
-      images[:, i : i + last[0] : _STEP, j : j + last[1] : _STEP]
-      for j in range(taps)
-    ]
-    for i in range(taps)
+    lax.slice_in_dim(images, i, i + last, _STEP, axis) for i in range(taps)
   ]
 
 
-def _transform(matrix, grid):
-  """matrix grid matrix^T, of a grid of arrays."""
-  lines = [[_add(row, column) for column in _turn(grid)] for row in matrix]
-  return [[_add(row, line) for row in matrix] for line in lines]
-
-
-def _turn(grid):
-  """Lines for columns."""
-  return list(zip(*grid, strict=True))
+def _mix(matrix, arrays, axis=0):
+  """For each row of a matrix the sum of multiples; stacked along `axis`."""
+  return jnp.stack([_add(row, arrays) for row in matrix], axis)
 
 
 def _add(factors, arrays):
@@ -135,6 +110,11 @@ def _add(factors, arrays):
     else:
       total = total + part if factor > 0 else total - part
   return total
+
+
+def _turn(matrix):
+  """Lines for columns."""
+  return list(zip(*matrix, strict=True))
 
 
 def _count(side):
