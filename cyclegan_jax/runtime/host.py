@@ -11,25 +11,36 @@ import sys
 
 _CONTROL_GROUP = pathlib.Path('/sys/fs/cgroup/memory.max')
 _PROCESSORS = pathlib.Path('/proc/cpuinfo')
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # glibc's malloc.h
+# As glibc's malloc.h has them.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 
 
-def tune():
-  """Sets what has to be set before JAX is imported, for programs on a CPU.
+def tune(*, accelerated: bool | None = None):
+  """Sets what has to be set before JAX is imported.
 
   A step's temporaries are one block of hundreds of megabytes. glibc asks the
   kernel for it in every step and gives it back; the kernel hands out zeroed
   pages: 190,000 page faults, 0.6 s of processor time a step. Here freed memory
   stays with the process, in one heap, for the next step: 2.2 s -> 1.7 s with
-  U-Net of 128 pixels, 64 features, batch 1 (benchmarks/step.py). Where an
-  accelerator does the work, many threads of the host share that heap: there
-  nothing is set.
+  U-Net of 128 pixels, 64 features, batch 1 (benchmarks/step.py).
+
+  Where an accelerator does the work, many threads of the host would wait for
+  that heap. There they keep what a batch takes, and no more: half the processor
+  time of the loader (benchmarks/loader.py).
+
+  Args:
+    accelerated: whether one does; None: if JAX is installed for one.
   """
   mallopt = _find('mallopt')
-  if mallopt and not _has_accelerators():
-    mallopt(_MMAP_MAX, 0)
-    mallopt(_ARENA_MAX, 1)
-    mallopt(_TRIM_THRESHOLD, -1)  # never
+  if not mallopt:
+    return
+  if _has_accelerators() if accelerated is None else accelerated:
+    mallopt(_MMAP_THRESHOLD, 2**25)
+    mallopt(_TRIM_THRESHOLD, 2**28)
+    return
+  mallopt(_MMAP_MAX, 0)
+  mallopt(_ARENA_MAX, 1)
+  mallopt(_TRIM_THRESHOLD, -1)  # never
 
 
 def _has_accelerators():
