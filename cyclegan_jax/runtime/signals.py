@@ -110,10 +110,11 @@ def _watch():
       line = 'interrupted; the same command goes on from what is done'
       command_line.end(line, status=1, at_once=True)
     told = True
+    _hear()  # for Python, which comes to it later
+    # After that: who reads this may ask again at once.
     console.say(
       'asked to stop, and still at work; asked again, it ends at once'
     )
-    _hear()  # for Python, which comes to it later
 
 
 def _is_heard(*, within):
