@@ -76,10 +76,10 @@ def keep(
     workdir: of a training, which keeps its own if it is to be deterministic:
       another compilation may choose other ways to compute the same.
   """
-  own = config.deterministic and workdir
-  cache_folders.keep_compiled(
-    str(workdir / 'compiled') if own else config.compile_cache
-  )
+  chosen = config.compile_cache
+  if config.deterministic and workdir:
+    chosen = str(workdir / 'compiled')
+  cache_folders.keep_compiled(chosen)
 
 
 def compile_step(

@@ -100,15 +100,12 @@ def _mix(matrix, arrays, axis=0):
 
 def _add(factors, arrays):
   """The sum of multiples, in as few operations as it takes."""
-  total = None
-  for factor, array in zip(factors, arrays, strict=True):
-    if factor == 0:
-      continue
+  terms = [each for each in zip(factors, arrays, strict=True) if each[0]]
+  (factor, array), *others = terms
+  total = array if factor == 1 else factor * array
+  for factor, array in others:
     part = array if abs(factor) == 1 else abs(factor) * array
-    if total is None:
-      total = part if factor > 0 else -part
-    else:
-      total = total + part if factor > 0 else total - part
+    total = total + part if factor > 0 else total - part
   return total
 
 
