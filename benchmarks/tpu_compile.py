@@ -47,11 +47,8 @@ def main(argv):
     return
   rows = pathlib.Path(_JSON.value)
   rows.parent.mkdir(parents=True, exist_ok=True)
-  done = (
-    [json.loads(x) for x in rows.read_text().splitlines()]
-    if (rows.exists())
-    else []
-  )
+  lines = rows.read_text().splitlines() if rows.exists() else []
+  done = list(map(json.loads, lines))
   print(turns.describe_machine('jax', 'libtpu', 'flax'))
   for recipe in _RECIPES.value:
     for topology in _TOPOLOGIES.value:

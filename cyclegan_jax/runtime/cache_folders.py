@@ -4,6 +4,7 @@ import os
 import pathlib
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 import platformdirs
 
 from cyclegan_jax import errors
@@ -32,6 +33,8 @@ def keep_compiled(chosen: str):
   if chosen or not jax.config.values['jax_compilation_cache_dir']:
     folder = make('compile_cache', chosen, 'compiled')
     jax.config.update('jax_compilation_cache_dir', str(folder))
+    # It goes by the folder that was known when the first program was compiled.
+    compilation_cache.reset_cache()
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 
 

@@ -28,7 +28,7 @@ _LIBRARIES = (
   *('numpy', 'scipy', 'scikit-image'),
 )
 _VARIABLES = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')
-_MARK = hashlib.sha256().digest_size
+_MARK = hashlib.sha256().digest_size  # that a file begins with
 # A file's time is told by a coarser clock than ours.
 _MARGIN = 1.0  # seconds
 
@@ -105,8 +105,9 @@ def recall(
   key = digests.of_json([shelf.made_by, name, made_of])
   path = shelf.folder / f'{name}-{key}'
   with contextlib.suppress(OSError):
-    mark, content = split_mark(path.read_bytes())
-    if mark == _mark(key, content):
+    stored = path.read_bytes()
+    content = stored[_MARK:]
+    if stored[:_MARK] == _mark(key, content):
       return content
   content = make()
   with contextlib.suppress(OSError):  # a full disk, or one only to be read
@@ -114,11 +115,6 @@ def recall(
     with files.replace_file(path) as partial:
       partial.write_bytes(_mark(key, content) + content)
   return content
-
-
-def split_mark(stored: bytes) -> tuple[bytes, bytes]:
-  """The two parts of a file: the digest that it begins with, and the rest."""
-  return stored[:_MARK], stored[_MARK:]
 
 
 def _mark(key, content):

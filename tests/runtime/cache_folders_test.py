@@ -1,6 +1,9 @@
 """Where things are kept that can be made again."""
 
+import os
 import pathlib
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -89,3 +92,26 @@ def test_what_is_traced_lies_with_what_is_compiled(tmp_path, monkeypatch):
   assert find(str(tmp_path), enabled=False) is None
   assert find(None) is None
   assert find('gs://bucket/compiled') is None
+
+
+def test_a_folder_counts_also_where_programs_were_compiled_before(tmp_path):
+  """In a process of its own, since JAX remembers where it began."""
+  code = (
+    'import pathlib, sys, jax\n'
+    'from cyclegan_jax.runtime import cache_folders\n'
+    'for number, place in enumerate(sys.argv[1:], 2):\n'
+    '  cache_folders.keep_compiled(place)\n'
+    "  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"
+    '  jax.jit(lambda x: x**number)(2.0)\n'
+    '  print(any(pathlib.Path(place).iterdir()))\n'
+  )
+  places = [str(tmp_path / name) for name in ('first', 'second')]
+  variables = {k: v for k, v in os.environ.items() if 'CACHE' not in k}
+  result = subprocess.run(
+    [sys.executable, '-c', code, *places],
+    env=variables | {'PYTHONPATH': os.getcwd()},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert result.stdout.split() == ['True', 'True']
