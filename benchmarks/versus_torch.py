@@ -77,7 +77,9 @@ def make_modules(network, size, features):
 def make_param(network, path, shape):
   """A weight, the same wherever it is made."""
   rng = np.random.default_rng(zlib.crc32(f'{network}/{path}'.encode()))
-  return 0.02 * rng.standard_normal(shape, np.float32)
+  param = rng.standard_normal(shape, np.float32)
+  param *= 0.02
+  return param
 
 
 def make_batch(size, batch):
@@ -94,7 +96,8 @@ def make_params(module, network, size):
 
   def make(path, like):
     path = jax.tree_util.keystr(path, simple=True, separator='/')
-    return jnp.array(make_param(network, path, like.shape))
+    array = jax.device_put(make_param(network, path, like.shape))
+    return jax.block_until_ready(array)  # one on its way at a time
 
   images = jnp.zeros((1, size, size, 1))
   shapes = jax.eval_shape(module.init, jax.random.key(0), images)['params']

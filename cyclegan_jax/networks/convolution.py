@@ -110,6 +110,9 @@ def choose_form(
     channels, k4 s2, where one matrix product takes 2.
   - Strided layers' gradients are slow as such: 30 ms for the kernel of 128 x
     128, 64 -> 128, k4 s2, where the same on blocks takes 10.
+    Where no whole number of blocks fits, k3 s2, each place of a pixel in its
+    block has a convolution of its own: 15 ms for the images of 128 x 128, 128
+    -> 256, where it took 19 to 30, and no patches of the whole batch in memory.
   - So is the kernel's gradient with a single output channel: 17 ms for 31 x
     31, 512 -> 1, k4 s1, where images times patches of the cotangent take 1.
   - And the gradient of the images with a single channel and a wide window: 14
@@ -133,6 +136,7 @@ def choose_form(
   positions = batch * math.prod(
     (side + 2 * padding - size) // stride + 1 for side in sides
   )
+  fitting = forms.fitting(which, images, kernel, stride, padding)
   matrix = {
     'forward': positions <= 4,
     'input': (positions <= 512 and stride > 1 and inputs > 1)
@@ -144,15 +148,15 @@ def choose_form(
   if which == 'kernel' and outputs == 1 and stride == 1:
     return 'thin'
   if (
-    min(inputs, outputs) >= 128
-    and positions >= 1024
-    and 'winograd' in forms.fitting(which, images, kernel, stride, padding)
+    min(inputs, outputs) >= 128 and positions >= 1024 and 'winograd' in fitting
   ):
     return 'winograd'
   if which == 'forward' or stride == 1 or inputs == 1:
     return 'direct'
-  if 'blocks' in forms.fitting(which, images, kernel, stride, padding):
+  if 'blocks' in fitting:
     return 'blocks'
+  if 'phases' in fitting:
+    return 'phases'
   return 'taps' if which == 'kernel' and batch <= 2 else 'direct'
 
 

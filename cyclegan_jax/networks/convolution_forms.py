@@ -27,6 +27,8 @@ def fitting(
   sides = [side + 2 * padding for side in images[1:3]]
   if stride == 1 or any(side % stride for side in (kernel[0], *sides)):
     unfit.add('blocks')
+  if stride == 1 or kernel[0] < stride or any(x % stride for x in images[1:3]):
+    unfit.add('phases')
   if stride > 1:
     unfit.add('thin')
   if stride > 1 or kernel[0] != winograd.SIZE or padding >= winograd.SIZE:
@@ -114,6 +116,44 @@ def _matrix_input(cotangent, kernel, shape, stride, padding):
   )(patches.transpose(3, 4, 5, 0, 1, 2))[0]
 
 
+def _phases_input(cotangent, kernel, shape, stride, padding):
+  """A convolution of stride 1 for every place of a pixel in its block.
+
+  With rows y = stride q + a, those elements k of the kernel touch a that are
+  (a + padding) mod stride, and in q's order they come reversed.
+  """
+  size, _, inputs, _ = kernel.shape
+  batch, height, width, _ = shape
+  flipped = kernel.transpose(0, 1, 3, 2)[::-1, ::-1]
+  blocks = (height // stride, width // stride)
+
+  def place(start, axis):
+    """Which elements touch it, and the padding of the cotangent for them."""
+    shift, first = divmod(start + padding, stride)
+    taps = slice((size - 1 - first) % stride, None, stride)
+    before = -(-(size - first) // stride) - 1 - shift
+    return taps, (before, blocks[axis] - cotangent.shape[1 + axis] + shift)
+
+  rows = []
+  for start in range(stride):
+    down, above = place(start, 0)
+    row = []
+    for left in range(stride):
+      across, beside = place(left, 1)
+      row.append(
+        lax.conv_general_dilated(
+          cotangent,
+          flipped[down, across],
+          (1, 1),
+          (above, beside),
+          dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        )
+      )
+    rows.append(jnp.stack(row, axis=3))
+  images = jnp.stack(rows, axis=2)  # [B, H / s, s, W / s, s, I]
+  return images.reshape(batch, height, width, inputs)
+
+
 def _matrix_kernel(images, cotangent, shape, stride, padding):
   """Patches times cotangent."""
   patches = _gather(images, shape[0], stride, padding)
@@ -178,6 +218,7 @@ FORMS = {
     'direct': _transpose_for_images(_direct),
     'blocks': _transpose_for_images(_blocks),
     'matrix': _matrix_input,
+    'phases': _phases_input,
     'winograd': winograd.input_gradient,
   },
   'kernel': {

@@ -101,6 +101,15 @@ def test_forms_are_one_map_at_every_shape_that_is_trained(recipe, monkeypatch):
     _check_forms(which, *layer)
 
 
+@pytest.mark.parametrize('stride', [2, 3])
+@pytest.mark.parametrize('size', [3, 4, 5])
+@pytest.mark.parametrize('padding', [0, 1, 2])
+def test_phases_are_the_same_map_at_any_window(size, stride, padding):
+  layer = (2, 6 * stride, 4 * stride, 3), (size, size, 3, 2), stride, padding
+  assert 'phases' in forms.fitting('input', *layer)
+  _check_forms('input', *layer)
+
+
 def _narrow(kernel):
   return (*kernel[:2], *(min(channels, 4) for channels in kernel[2:]))
 
@@ -174,6 +183,7 @@ def test_tiny_maps_are_matrix_products_and_strided_gradients_blocks():
   assert choose('forward', large, kernel, 2, 1) == 'direct'
   assert choose('input', large, kernel, 2, 1) == 'blocks'
   assert choose('kernel', large, kernel, 2, 1) == 'blocks'
+  assert choose('input', large, (3, 3, 64, 128), 2, 1) == 'phases'
 
 
 def test_accelerators_keep_their_own_forms(monkeypatch):
