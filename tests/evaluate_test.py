@@ -120,13 +120,14 @@ def save_people(root, save_nifti, heads, affine=None):
   return str(root)
 
 
-def test_several_patients_give_an_interval_and_a_shift_is_told(
+def test_several_patients_give_an_interval_and_one_who_moved_is_moved_back(
   workdir, make_head, save_nifti, tmp_path, capsys
 ):
   shape = (48, 56, 40)
   heads = {f'p{i}x': make_head(shape, seed=i) for i in range(3)}
   truths = {p: (head > 0) * (1200 - head) for p, head in heads.items()}
-  truths['p1x'] = ndimage.shift(truths['p1x'], (4, 0, 0), order=1)
+  still = truths['p1x']
+  truths['p1x'] = ndimage.shift(still, (4, 0, 0), order=1)
   report = evaluate.evaluate(
     workdir,
     source_a=save_people(tmp_path / 'a', save_nifti, heads),
@@ -135,10 +136,17 @@ def test_several_patients_give_an_interval_and_a_shift_is_told(
   psnr = report['ab']['psnr']
   assert psnr['n'] == 3 and psnr['low'] <= psnr['mean'] <= psnr['high']
   (note,) = report['notes']
-  assert 'p1x/scan is shifted by' in note
-  shift = float(note.split('shifted by ')[1].split(' mm')[0])
-  assert shift == pytest.approx(4, abs=1)
-  assert 'not meaningful' in capsys.readouterr().out
+  assert 'p1x/scan.nii.gz shows the head ' in note
+  distance = float(note.split('the head ')[1].split(' mm')[0])
+  assert distance == pytest.approx(4, abs=0.5)
+  assert 'moved back before it is compared' in capsys.readouterr().out
+  again = evaluate.evaluate(
+    workdir,
+    source_a=save_people(tmp_path / 'c', save_nifti, {'p1x': heads['p1x']}),
+    source_b=save_people(tmp_path / 'd', save_nifti, {'p1x': still}),
+  )
+  moved = next(x for x in report['ab']['subjects'] if x['patient'] == 'p1x')
+  assert moved['psnr'] == pytest.approx(again['ab']['psnr']['mean'], abs=0.5)
 
 
 def test_every_patient_is_drawn_in_the_proportions_of_the_scanner(

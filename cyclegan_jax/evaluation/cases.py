@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from cyclegan_jax.evaluation import alignment
 from cyclegan_jax.inference import translation
 from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import channels
@@ -55,7 +56,7 @@ def load_volumes(
   """Reads and translates the volumes of one patient.
 
   With two scans, that of domain b is brought onto the grid of a, if it has
-  another.
+  another, and moved back if the head has moved in between.
 
   Args:
     scans: of domain 'a', 'b' or both.
@@ -245,13 +246,9 @@ def _read_on_one_grid(scans, translators, index):
       scan, translator, settings
     )
     notes += [f'{scan.place}: {note}' for note in read[domain].notes]
-  if len(read) == 2 and not _share_grid(read['a'], read['b']):
-    voxels = registration.resample_like(read['b'], read['a'])
-    notes.append(
-      f'{scans["b"].place} lies on another grid than {scans["a"].place}: '
-      'resampled to it'
-    )
-    read['b'] = dataclasses.replace(read['a'], voxels=voxels)
+  if len(read) == 2:
+    read['b'], further = alignment.bring_onto(read['a'], read['b'])
+    notes += [f'{scans["b"].place} {each}' for each in further]
   return read, scalings, notes
 
 
@@ -267,9 +264,3 @@ def _read_canvas(scan, translator):
     center=(0.5, 0.5),
   )
   return canvas.lay(stack)
-
-
-def _share_grid(first, second):
-  return first.voxels.shape == second.voxels.shape and np.allclose(
-    first.affine, second.affine, atol=1e-3
-  )

@@ -31,6 +31,51 @@ def test_a_known_shift_is_found_whatever_the_contrast(shift):
   np.testing.assert_allclose(found, shift, atol=0.5)
 
 
+@pytest.mark.parametrize(
+  'angles,shift',
+  [((0, 0, 0), (0, 0, 0)), ((5, 0, 0), (2, -3, 1)), ((-3, 4, 6), (0, 5, -4))],
+)
+def test_a_known_motion_is_found_and_taken_back(angles, shift):
+  """Of a head on an oblique grid; the other contrast on a coarser one."""
+  first, second = make_contrasts((48, 56, 52))
+  here = make_grid((8, -5, 3), (1.0, 1.0, 1.0), (-30, 10, 5))
+  fixed = volume_lib.Volume(first, here)
+  there = here @ np.diag([2.0, 1, 1, 1])
+  there[:3, 3] += here[:3, 0] / 2
+  halves = second.reshape(24, 2, 56, 52).mean(axis=1)
+  motion = make_grid(angles, (1, 1, 1), (0, 0, 0))
+  middle = here[:3, :3] @ [23.5, 27.5, 25.5] + here[:3, 3]
+  motion[:3, 3] = middle - motion[:3, :3] @ middle + shift
+  moved = volume_lib.Volume(halves, motion @ there)
+  found = registration.estimate_motion(fixed, moved)
+  mask = first > 0.3
+  missed = np.linalg.inv(motion) @ found
+  assert registration.measure_motion(missed, fixed, mask) < 0.5
+  expected = registration.measure_motion(motion, fixed, mask)
+  told = registration.measure_motion(found, fixed, mask)
+  assert told == pytest.approx(expected, abs=0.5)
+  back = registration.move_back(moved, found)
+  middle = [11.5, 27.5, 25.5, 1]
+  np.testing.assert_allclose(back.affine @ middle, there @ middle, atol=0.5)
+
+
+def test_a_motion_in_mm_is_measured_where_the_mask_is():
+  fixed = volume_lib.Volume(np.zeros((3, 4, 5)), np.diag([1.0, 2, 3, 1]))
+  motion = np.eye(4)
+  motion[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # a quarter about z
+  mask = np.zeros((3, 4, 5), bool)
+  mask[2, 1, 4] = True  # at (2, 2, 12): to (-2, 2, 12)
+  assert registration.measure_motion(motion, fixed, mask) == pytest.approx(4)
+
+
+def test_of_a_thin_stack_no_motion_is_told():
+  first, second = make_contrasts((20, 40, 40))
+  volumes = [volume_lib.Volume(each, np.eye(4)) for each in (first, second)]
+  np.testing.assert_array_equal(
+    registration.estimate_motion(*volumes), np.eye(4)
+  )
+
+
 def test_the_offset_is_in_mm_of_thick_slices():
   first, second = make_contrasts((24, 64, 64))
   moved = ndimage.shift(second, (0, 4, 0), order=1)
