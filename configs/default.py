@@ -199,4 +199,7 @@ def resnet() -> ml_collections.ConfigDict:
   # to the training slices without pairs (contrast/fit.py, after Goodman 1953,
   # "Ecological Regressions and Behavior of Individuals").
   generator.contrast_map = False
+  # What tells pixels of one intensity apart there: their 'depth' below the
+  # head's outline, or the mean of their 'surroundings'.
+  generator.contrast_look = 'surroundings'
   return generator

@@ -242,9 +242,10 @@ def _generator(config):
   if fields.get('levels') == 0:
     twos = (config.image_size & -config.image_size).bit_length() - 1
     fields['levels'] = min(twos, 8)
+  fields.pop('contrast_look', None)
   if fields.pop('contrast_map', False):
     fields['start'] = layer.ContrastLayer(
-      surroundings(config), name='contrast_map'
+      **contrast_settings(config), name='contrast_map'
     )
   module = GENERATORS[network](
     **fields, channels=config.channels, dtype=config.compute_dtype
@@ -261,9 +262,12 @@ def _generator(config):
   return module
 
 
-def surroundings(config: ml_collections.ConfigDict) -> float:
-  """The deviation of what a contrast map takes for surroundings, pixels."""
-  return fit.SURROUNDINGS * config.image_size
+def contrast_settings(config: ml_collections.ConfigDict) -> dict:
+  """The 'deviation', in pixels, and the 'look' of a config's contrast maps."""
+  return {
+    'deviation': fit.SURROUNDINGS * config.image_size,
+    'look': config.generator.contrast_look,
+  }
 
 
 def _discriminator(config):

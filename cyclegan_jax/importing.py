@@ -101,6 +101,7 @@ def _make_config(settings, found) -> ml_collections.ConfigDict:
       'dropout': 0.5 if kind.dropout else 0.0,
       'norm': norm,
       'contrast_map': False,
+      'contrast_look': 'surroundings',
     }
   else:  # whether it had dropout leaves no trace
     generator |= {'levels': kind.depth, 'dropout': 0.0, 'leak': 0.2}

@@ -28,7 +28,11 @@ _ADDED = {
 }
 _ADDED_GENERATOR = {
   'unet': {'norm': 'instance'},
-  'resnet': {'norm': 'instance', 'dropout': 0.0},
+  'resnet': {
+    'norm': 'instance',
+    'dropout': 0.0,
+    'contrast_look': 'surroundings',
+  },
 }
 
 # Of each generator: a recipe that has it, and its fields.
@@ -40,7 +44,7 @@ NETWORKS = {
   ),
   'resnet': (
     'configs/t1t2_resnet.py',
-    {'features', 'blocks', 'dropout', 'norm', 'contrast_map'},
+    {'features', 'blocks', 'dropout', 'norm', 'contrast_map', 'contrast_look'},
   ),
 }
 
@@ -138,6 +142,7 @@ RULES = {
   'generator.skip_leak': _SLOPE,
   'generator.norm': _one_of('instance', 'folded'),
   'generator.blocks': _between(1, 1000),
+  'generator.contrast_look': _one_of('surroundings', 'depth'),
   'discriminator.features': _WIDTH,
   'discriminator.layers': _between(1, 13),
   'discriminator.leak': _SLOPE,

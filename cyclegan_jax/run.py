@@ -249,18 +249,18 @@ def fit_start(
 
 
 def _fit_maps(config, data, shelf):
-  deviation = build.surroundings(config)
+  settings = build.contrast_settings(config)
 
   def fit():
     images = {}
     for domain, each in data.train.items():
       loaded = slices_lib.load_spread(each, start_lib.count_slices(each.size))
       images[domain] = (channels.to_gray(loaded) + 1) / 2
-    return start_lib.write(start_lib.fit_maps(images, deviation=deviation))
+    return start_lib.write(start_lib.fit_maps(images, **settings))
 
   # They are of these people: they lie where the slices do.
   shelf = shelf and shelf._replace(folder=build.slice_cache(config))
-  made_of = [data.fingerprints(), config.channels, deviation]
+  made_of = [data.fingerprints(), config.channels, settings]
   maps = start_lib.read(shelf_lib.recall(shelf, 'maps', made_of, fit))
   chosen = start_lib.choose(maps, build.names(config))
   return {direction: values.tolist() for direction, values in chosen.items()}

@@ -143,14 +143,20 @@ def test_a_network_has_the_fields_and_the_recipe_told(name):
   assert generator.network == name
   assert {'network', *fields} == set(generator.keys())
   own = {field.name for field in dataclasses.fields(build.GENERATORS[name])}
-  assert fields - {'contrast_map'} <= own  # what `start` is made of
+  assert (
+    fields - {'contrast_map', 'contrast_look'} <= own
+  )  # what `start` is made of
 
 
 @pytest.mark.parametrize(
   'section,network,message',
   [
     ('unet', 'resnet', 'a resnet has no affine, leak, .*resnet.py$'),
-    ('resnet', 'unet', 'a unet has no blocks, contrast_map; .*t1t2.py$'),
+    (
+      'resnet',
+      'unet',
+      'a unet has no blocks, contrast_look, contrast_map; .*t1t2.py$',
+    ),
     ('unet', 'vae', 'network=vae: it must be one of unet, resnet'),
   ],
 )

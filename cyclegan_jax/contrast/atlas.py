@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 _SIDE = 24  # places along either side of a bounding box
+# ... and where depths tell places apart too, and how many depths
+_COARSE, _DEPTHS = 8, 10
 _LEVELS = 6  # groups of slices by how much of them the head fills
 _STEPS = 16  # of histograms
 
@@ -19,7 +21,11 @@ Weighted = Iterable[tuple[np.ndarray | int, np.ndarray]]
 
 
 def average(
-  heads: np.ndarray, weighted: Weighted, *, size: int = 1
+  heads: np.ndarray,
+  weighted: Weighted,
+  *,
+  size: int = 1,
+  depths: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """The pixels of heads at every place, and the means of what is weighted.
 
@@ -27,16 +33,22 @@ def average(
     heads: [S, H, W] bool.
     weighted: pairs of an index below `size` and a weight, each [S, H, W].
     size: how many indices there are.
+    depths: [S, H, W] in [0, 1] of pixels below the outline, where places are to
+      be told apart by them too.
 
   Returns:
     [P] counts and [size, P]: the weights of each index, per pixel.
   """
-  places = np.stack([_locate(mask) for mask in heads])
+  side = _SIDE if depths is None else _COARSE
+  places = np.stack([_locate(mask, side) for mask in heads])
   filled = heads.sum((1, 2))
   ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
   level = ranks * _LEVELS // len(heads)
-  places = (places + (level * _SIDE**2)[:, None, None])[heads]
-  total = _LEVELS * _SIDE**2
+  places = (places + (level * side**2)[:, None, None])[heads]
+  total = _LEVELS * side**2
+  if depths is not None:
+    deep = np.minimum((depths[heads] * _DEPTHS).astype(int), _DEPTHS - 1)
+    places, total = places * _DEPTHS + deep, total * _DEPTHS
   counts = np.bincount(places, minlength=total)
   sums: Any = sum(
     np.bincount(
@@ -89,15 +101,15 @@ def measure_distance(
   return float(weights @ moved / (_STEPS - 1))
 
 
-def _locate(mask):
+def _locate(mask, side):
   """The place of every pixel of a slice in the bounding box of its head."""
   fractions = []
   for axis in (0, 1):
     lines = np.flatnonzero(mask.any(1 - axis))
     first, last = (lines[0], lines[-1]) if lines.size else (0, 0)
     fraction = (np.arange(mask.shape[axis]) - first + 0.5) / (last - first + 1)
-    place = np.clip(np.floor(fraction * _SIDE), 0, _SIDE - 1).astype(int)
+    place = np.clip(np.floor(fraction * side), 0, side - 1).astype(int)
     fractions.append(place)
   rows, columns = fractions
-  columns = np.minimum(columns, _SIDE - 1 - columns)
-  return rows[:, None] * _SIDE + columns
+  columns = np.minimum(columns, side - 1 - columns)
+  return rows[:, None] * side + columns

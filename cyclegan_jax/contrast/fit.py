@@ -7,9 +7,11 @@ like turns one contrast into the other, then at every place
   mean of the target = sum over looks k of m(k) times the share of k there
 
 which is a linear regression for m (ecological regression, Goodman 1953). Looks
-are a pixel's intensity and the mean of its surroundings: the latter tells the
-fluid inside a brain from the bone around it, both dark in T1w. Such a map finds
-inverted contrasts, which matching histograms cannot, and needs no network.
+are a pixel's intensity and the mean of its surroundings, or its depth below the
+outline of the head: either tells the fluid inside a brain from the bone around
+it, both dark in T1w, the depth also fat below the skin from white matter, both
+bright. Such a map finds inverted contrasts, which matching histograms cannot,
+and needs no network.
 """
 
 from typing import NamedTuple
@@ -21,6 +23,8 @@ from cyclegan_jax.contrast import atlas
 from cyclegan_jax.mri import head
 
 SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
+LOOKS = ('surroundings', 'depth')
+OUTLINE = 0.3  # of the surroundings are head, where a pixel is at its outline
 # Found on T1w and T2w of two people, and much the same a factor of 3 around.
 _KNOTS = (12, 8)  # of intensity, of surroundings
 _BENDING, _SLOPE = 1e-3, 1e-3
@@ -30,8 +34,8 @@ class ContrastMap(NamedTuple):
   """What looks like this becomes that: bilinear between knots. Air stays air.
 
   Attributes:
-    values: [K, L] at equally spaced intensities and means of surroundings, both
-      from 0 to 1.
+    values: [K, L] at equally spaced intensities and depths, or means of
+      surroundings, both from 0 to 1.
     explained: share of the variance between the places of the target that it
       explains, at most 1; near or below 0, nothing is known of the contrast.
   """
@@ -41,7 +45,7 @@ class ContrastMap(NamedTuple):
 
 
 def fit_map(
-  source: np.ndarray, target: np.ndarray, *, deviation: float
+  source: np.ndarray, target: np.ndarray, *, deviation: float, look: str
 ) -> ContrastMap:
   """Finds the map from one contrast to another in unpaired slices.
 
@@ -53,16 +57,25 @@ def fit_map(
     target: [T, H, W] likewise; other slices, of other people.
     deviation: of the Gaussian that averages surroundings, pixels;
       `SURROUNDINGS` of a side that the head about fills.
+    look: what tells pixels of one intensity apart, one of `LOOKS`.
   """
   from scipy import optimize  # not for those who only train without it
 
+  heads, target_heads = head.find_heads(source), head.find_heads(target)
+  depths = target_depths = None
+  if look == 'depth':
+    depths, target_depths = (
+      measure_depth(each, deviation) for each in (heads, target_heads)
+    )
   counts, shares = atlas.average(
-    head.find_heads(source),
-    _look(source, deviation),
+    heads,
+    _look(source, heads, deviation, look),
     size=_KNOTS[0] * _KNOTS[1],
+    depths=depths,
   )
-  target_heads = head.find_heads(target)
-  target_counts, (means,) = atlas.average(target_heads, [(0, target)])
+  target_counts, (means,) = atlas.average(
+    target_heads, [(0, target)], depths=target_depths
+  )
   weights = atlas.weigh(counts, target_counts)
   if not weights.any():
     return ContrastMap(unchanged(), 0.0)
@@ -88,12 +101,22 @@ def fit_map(
 
 
 def apply_map(
-  values: np.ndarray, images: np.ndarray, *, deviation: float
+  values: np.ndarray, images: np.ndarray, *, deviation: float, look: str
 ) -> np.ndarray:
   """Maps [S, H, W] in [0, 1]; what is air stays as it is, with its noise."""
-  flat = np.ravel(values)
-  mapped = sum(flat[look] * share for look, share in _look(images, deviation))
-  return np.where(head.find_heads(images), mapped, images)
+  flat, heads = np.ravel(values), head.find_heads(images)
+  looks = _look(images, heads, deviation, look)
+  return np.where(heads, sum(flat[k] * share for k, share in looks), images)
+
+
+def measure_depth(heads: np.ndarray, deviation: float) -> np.ndarray:
+  """How deep below the outline pixels are: [S, H, W] bool to [0, 1].
+
+  By how much of the surroundings is head: 0 just outside the outline, half of
+  it at a straight one, 1 from two deviations below.
+  """
+  around = _blur(heads.astype(np.float32), deviation)
+  return np.clip((around - OUTLINE) / (1 - OUTLINE), 0, 1)
 
 
 def unchanged() -> np.ndarray:
@@ -102,14 +125,21 @@ def unchanged() -> np.ndarray:
   return np.repeat(intensities[:, None], _KNOTS[1], axis=1)
 
 
-def _look(images, deviation):
-  """How pixels [S, H, W] look: four (look, share) of it, each [S, H, W]."""
-  surroundings = ndimage.gaussian_filter(
+def _blur(images, deviation):
+  return ndimage.gaussian_filter(
     images, (0, deviation, deviation), mode='constant', truncate=3
   )
+
+
+def _look(images, heads, deviation, look):
+  """How pixels [S, H, W] look: four (look, share) of it, each [S, H, W]."""
+  if look == 'depth':
+    other = measure_depth(heads, deviation)
+  else:
+    other = _blur(images, deviation)
   pairs = [
     atlas.share_levels(each, knots)
-    for each, knots in zip((images, surroundings), _KNOTS, strict=True)
+    for each, knots in zip((images, other), _KNOTS, strict=True)
   ]
   return [
     (first * _KNOTS[1] + second, share * other)

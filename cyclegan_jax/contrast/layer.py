@@ -25,20 +25,24 @@ class ContrastLayer(nn.Module):
 
   Attributes:
     deviation: of the Gaussian that averages surroundings, pixels.
+    look: what tells pixels of one intensity apart, one of `fit.LOOKS`.
   """
 
   deviation: float
+  look: str = 'surroundings'
 
   @nn.compact
   def __call__(self, images):
     """Images [B, H, W, 1] in [-1, 1] to the map's, before `tanh`."""
     values = self.param('values', lambda _: jnp.asarray(fit.unchanged()))
-    mapped = 2 * map_contrast((images + 1) / 2, values, self.deviation) - 1
+    unit = (images + 1) / 2
+    mapped = map_contrast(unit, values, self.deviation, self.look)
+    mapped = 2 * mapped - 1
     return jnp.arctanh(jnp.clip(mapped, -INSIDE, INSIDE))
 
 
 def map_contrast(
-  images: array_types.Images, values: chex.Array, deviation: float
+  images: array_types.Images, values: chex.Array, deviation: float, look: str
 ) -> array_types.Images:
   """`contrast.fit.apply_map` in JAX, for images [B, H, W, 1] in [0, 1].
 
@@ -48,16 +52,18 @@ def map_contrast(
   down, across = (
     _blur_matrix(side, deviation, images.dtype) for side in images.shape[1:3]
   )
-  surroundings = jnp.einsum(
-    'ij,bjkc,lk->bilc', down, images, across, precision=_EXACT
-  )
+  heads = find_heads(images)
+  seen = heads.astype(images.dtype) if look == 'depth' else images
+  other = jnp.einsum('ij,bjkc,lk->bilc', down, seen, across, precision=_EXACT)
+  if look == 'depth':
+    other = (other - fit.OUTLINE) / (1 - fit.OUTLINE)
   own, around = (
     _share(each, knots)
-    for each, knots in zip((images, surroundings), values.shape, strict=True)
+    for each, knots in zip((images, other), values.shape, strict=True)
   )
   rows = jnp.einsum('kl,k...->l...', values, own, precision=_EXACT)
   mapped = jnp.sum(rows * around, 0)
-  return jnp.where(find_heads(images), mapped, images)
+  return jnp.where(heads, mapped, images)
 
 
 def _blur_matrix(side, deviation, dtype):

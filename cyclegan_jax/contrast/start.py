@@ -20,17 +20,18 @@ def count_slices(size: int) -> int:
 
 
 def fit_maps(
-  images: Mapping[str, np.ndarray], *, deviation: float
+  images: Mapping[str, np.ndarray], *, deviation: float, look: str
 ) -> dict[str, fit.ContrastMap]:
   """The contrast maps {'ab', 'ba'} of two domains, `fit.fit_map`.
 
   Args:
     images: of domain 'a' and 'b', unpaired, each [N, S, S] in [0, 1].
     deviation: as in `fit.fit_map`.
+    look: likewise.
   """
   return {
     source + target: fit.fit_map(
-      images[source], images[target], deviation=deviation
+      images[source], images[target], deviation=deviation, look=look
     )
     for source, target in ('ab', 'ba')
   }

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cyclegan_jax.contrast import fit
 from cyclegan_jax.contrast import layer
 from cyclegan_jax.interop import onnx_graph
 
@@ -12,24 +13,30 @@ def add_start(
   """`layer.ContrastLayer`: images [B, 1, H, W] to the map's, before tanh."""
   one, two = graph.constant(1.0), graph.constant(2.0)
   unit = graph.add('Div', graph.add('Add', images, one), two)
-  mapped = _map_contrast(graph, unit, params['values'], start.deviation)
+  mapped = _map_contrast(graph, unit, params['values'], start)
   mapped = graph.add('Sub', graph.add('Mul', mapped, two), one)
   return graph.add('Atanh', _clip(graph, mapped, -layer.INSIDE, layer.INSIDE))
 
 
-def _map_contrast(graph, images, values, deviation):
-  window = layer.make_window(deviation)
+def _map_contrast(graph, images, values, start):
+  heads = _find_heads(graph, images)
+  other = images
+  if start.look == 'depth':
+    other = graph.add('Cast', heads, to=onnx_graph.onnx.TensorProto.FLOAT)
+  window = layer.make_window(start.deviation)
   radius = len(window) // 2
-  surroundings = images
   for shape, pads in (
     ((1, 1, -1, 1), (radius, 0, radius, 0)),
     ((1, 1, 1, -1), (0, radius, 0, radius)),
   ):
     kernel = graph.constant(window.reshape(shape))
-    surroundings = graph.add('Conv', surroundings, kernel, pads=pads)
+    other = graph.add('Conv', other, kernel, pads=pads)
+  if start.look == 'depth':
+    above = graph.add('Sub', other, graph.constant(fit.OUTLINE))
+    other = graph.add('Div', above, graph.constant(1 - fit.OUTLINE))
   looks = [
     _share(graph, each, knots)
-    for each, knots in zip((images, surroundings), values.shape, strict=True)
+    for each, knots in zip((images, other), values.shape, strict=True)
   ]
   table = graph.constant(values.reshape(-1))
   columns = graph.constant(values.shape[1], np.int64)
@@ -41,7 +48,7 @@ def _map_contrast(graph, images, values, deviation):
       weight = graph.add('Mul', share, other)
       parts.append(graph.add('Mul', found, weight))
   mapped = graph.add('Sum', *parts)
-  return graph.add('Where', _find_heads(graph, images), mapped, images)
+  return graph.add('Where', heads, mapped, images)
 
 
 def _share(graph, images, knots):

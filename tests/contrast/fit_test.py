@@ -21,6 +21,11 @@ def image(tissues, brightness, seed):
 _T1 = (0.8, 0.2, 0.5, 0.7)
 
 
+@pytest.fixture(params=fit.LOOKS)
+def look(request):
+  return request.param
+
+
 @pytest.mark.parametrize(
   'brightness',
   [
@@ -29,59 +34,65 @@ _T1 = (0.8, 0.2, 0.5, 0.7)
     (0.4, 0.4, 0.9, 0.4),  # up and down
   ],
 )
-def test_a_known_contrast_is_found_in_other_people(brightness, draw_people):
+def test_a_known_contrast_is_found_in_other_people(
+  brightness, draw_people, look
+):
   source = image(draw_people(0), _T1, 1)
   target = image(draw_people(2), brightness, 3)
-  found = fit.fit_map(source, target, deviation=2.25)
+  found = fit.fit_map(source, target, deviation=2.25, look=look)
   assert found.explained > 0.8
 
   truth = image(draw_people(0), brightness, 1)
-  mapped = fit.apply_map(found.values, source, deviation=2.25)
-  assert metrics.psnr(truth, mapped) > 24
-  assert metrics.psnr(truth, mapped) > metrics.psnr(truth, source) + 3
+  mapped = fit.apply_map(found.values, source, deviation=2.25, look=look)
+  # Shells of any width: how deep a pixel is tells little of its tissue.
+  assert metrics.psnr(truth, mapped) > (24 if look == 'surroundings' else 20)
+  before = metrics.psnr(truth, source)
+  if look == 'surroundings' or before < 20:  # not where little is to be learnt
+    assert metrics.psnr(truth, mapped) > before + 3
   np.testing.assert_array_equal(mapped[source == 0], 0)
 
 
-def test_fluid_as_black_as_air_becomes_bright(draw_people):
+def test_fluid_as_black_as_air_becomes_bright(draw_people, look):
   def scan(people, fluid):
     return np.asarray((0, 0.8, fluid, 0.5, 0.7))[people]
 
   people = draw_people(0)
   source = scan(people, 0.0)
   target = scan(draw_people(2), 0.9)
-  found = fit.fit_map(source, target, deviation=2.25)
-  mapped = fit.apply_map(found.values, source, deviation=2.25)
+  found = fit.fit_map(source, target, deviation=2.25, look=look)
+  mapped = fit.apply_map(found.values, source, deviation=2.25, look=look)
   assert np.median(mapped[people == 2]) > 0.6
   np.testing.assert_array_equal(mapped[people == 0], 0)
 
 
-def test_the_step_has_the_same_map(draw_people):
-  images = image(draw_people(0, count=3), _T1, 1)
+def test_the_step_has_the_same_map(draw_people, look):
+  images = image(draw_people(0, count=12), _T1, 1)
   values = np.random.default_rng(4).uniform(0, 1, (12, 8))
   inputs = jnp.asarray(images[..., None], jnp.float32)
   seen = np.asarray(layer.find_heads(inputs))[..., 0]
   heads = head.find_heads(images)
   assert 2 * (seen & heads).sum() / (seen.sum() + heads.sum()) > 0.99
-  mapped = np.asarray(layer.map_contrast(inputs, values, 1.5))[..., 0]
+  mapped = np.asarray(layer.map_contrast(inputs, values, 1.5, look))[..., 0]
   np.testing.assert_array_equal(mapped[~seen], 0)
-  both = seen & heads
+  same = (seen == heads).all(axis=(1, 2))
+  assert same.sum() > 3
   np.testing.assert_allclose(
-    mapped[both],
-    fit.apply_map(values, images, deviation=1.5)[both],
+    mapped[same],
+    fit.apply_map(values, images, deviation=1.5, look=look)[same],
     atol=1e-5,
   )
 
 
-def test_nothing_is_explained_where_nothing_depends_on_place(draw_people):
+def test_nothing_is_explained_where_nothing_depends_on_place(draw_people, look):
   rng = np.random.default_rng(0)
   noise = rng.uniform(0.3, 1, (2, 40, _SIZE, _SIZE))
   for images, seed in zip(noise, (0, 2), strict=True):
     images[draw_people(seed) == 0] = 0
-  assert fit.fit_map(*noise, deviation=2.0).explained < 0.05
+  assert fit.fit_map(*noise, deviation=2.0, look=look).explained < 0.05
 
 
-def test_blank_slices_are_left_as_they_are():
+def test_blank_slices_are_left_as_they_are(look):
   blank = np.zeros((3, _SIZE, _SIZE))
-  found = fit.fit_map(blank, blank, deviation=2.0)
+  found = fit.fit_map(blank, blank, deviation=2.0, look=look)
   assert found.explained == 0
   np.testing.assert_array_equal(found.values, fit.unchanged())

@@ -33,39 +33,55 @@ def values():
   return jnp.asarray(fresh + rng.normal(0, 0.1, fresh.shape), jnp.float32)
 
 
-def test_it_looks_up_what_scipy_does(images, values):
-  made = np.asarray(layer.map_contrast(images, values, _DEVIATION))
+@pytest.fixture(params=fit.LOOKS)
+def look(request):
+  return request.param
+
+
+def rescale(around, look):
+  """What a blur says of pixels, from 0 to 1."""
+  return around if look == 'surroundings' else (around - 0.3) / 0.7
+
+
+def test_it_looks_up_what_scipy_does(images, values, look):
+  made = np.asarray(layer.map_contrast(images, values, _DEVIATION, look))
   own = np.asarray(images, np.float64)
-  around = own
+  heads = np.asarray(layer.find_heads(images))
+  around = own if look == 'surroundings' else heads.astype(np.float64)
   for axis in (1, 2):
     around = ndimage.gaussian_filter1d(
       around, _DEVIATION, axis, mode='constant', truncate=3.0
     )
   position = [
     each * (knots - 1)
-    for each, knots in zip((own, around), values.shape, strict=True)
+    for each, knots in zip(
+      (own, rescale(around, look)), values.shape, strict=True
+    )
   ]
   mapped = ndimage.map_coordinates(values, position, order=1, mode='nearest')
-  heads = np.asarray(layer.find_heads(images))
   assert 0.3 < heads.mean() < 0.7
   np.testing.assert_allclose(
     made, np.where(heads, mapped, images), atol=1e-6, rtol=0
   )
 
 
-def test_its_gradient_is_that_of_a_lookup(images, values):
+def test_its_gradient_is_that_of_a_lookup(images, values, look):
   """Of the table: every pixel's shares, added up."""
 
   def look_up(values):
     window = jnp.asarray(layer.make_window(_DEVIATION), jnp.float32)
     around = images
+    if look == 'depth':
+      around = layer.find_heads(images).astype(images.dtype)
     for axis in (1, 2):
       around = jnp.apply_along_axis(
         lambda line: jnp.convolve(line, window, mode='same'), axis, around
       )
     position = [
       each * (knots - 1)
-      for each, knots in zip((images, around), values.shape, strict=True)
+      for each, knots in zip(
+        (images, rescale(around, look)), values.shape, strict=True
+      )
     ]
     mapped = jax_ndimage.map_coordinates(
       values, position, order=1, mode='nearest'
@@ -77,17 +93,17 @@ def test_its_gradient_is_that_of_a_lookup(images, values):
 
   expected = jax.grad(measure(look_up))(values)
   found = jax.grad(
-    measure(lambda values: layer.map_contrast(images, values, _DEVIATION))
+    measure(lambda values: layer.map_contrast(images, values, _DEVIATION, look))
   )(values)
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
   assert np.abs(expected).max() > 10
 
 
-def test_it_is_compiled_without_lookups(images, values):
+def test_it_is_compiled_without_lookups(images, values, look):
   """Accelerators are slow at them, and add in no certain order."""
 
   def measure(images, values):
-    return layer.map_contrast(images, values, _DEVIATION).sum()
+    return layer.map_contrast(images, values, _DEVIATION, look).sum()
 
   lowered = jax.jit(jax.grad(measure, (0, 1))).lower(images, values).as_text()
   assert 'dot_general' in lowered

@@ -32,6 +32,11 @@ _NETWORKS = {
     blocks=1,
     start=layer.ContrastLayer(3.0, name='contrast_map'),
   ),
+  'mapped_by_depth': generators.ResNet(
+    features=4,
+    blocks=1,
+    start=layer.ContrastLayer(3.0, 'depth', name='contrast_map'),
+  ),
 }
 
 

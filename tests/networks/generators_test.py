@@ -143,7 +143,9 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   values = np.random.default_rng(1).uniform(0.05, 0.95, (12, 8))
   params['contrast_map']['values'] = jnp.asarray(values, jnp.float32)
   mapped = apply({'params': params}, inputs)
-  expected = 2 * fit.apply_map(values, images, deviation=1.5) - 1
+  expected = (
+    2 * fit.apply_map(values, images, deviation=1.5, look='surroundings') - 1
+  )
   expected = np.float32(expected).clip(-0.99, 0.99)
   inner = (slice(None), slice(6, -6), slice(6, -6))  # edges are near either
   chex.assert_trees_all_close(mapped[..., 0][inner], expected[inner], atol=1e-5)
