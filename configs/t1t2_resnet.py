@@ -8,7 +8,7 @@ blocks, least squares, cycle 10, identity 5, history of 50 fakes, slices loaded
 at 286 and cropped to 256 at random, 100 epochs at 2e-4 and 100 of decay. One
 difference: there the last epoch runs at rate 0; here it still learns.
 
-Cost: about 1,200 GFLOP a step; an accelerator is meant.
+Cost: about 1,900 GFLOP a step; an accelerator is meant.
 
 Expect: sharp outlines early. The identity loss holds the intensities where they
 are for thousands of steps; check the held-out scores for the polarity.
