@@ -11,8 +11,8 @@ better; running averages of the generators translate. Measured in
 docs/quality.md, where stripped brains did better still with 1 and whole heads
 worse.
 
-Cost: about 1,300 GFLOP a step; an accelerator is meant. On two CPU cores, for 400
-slices, in an hour: --config.image_size=128 --config.generator.features=32
+Cost: about 1,300 GFLOP a step; an accelerator is meant. On two CPU cores, for
+400 slices, in an hour: --config.image_size=128 --config.generator.features=32
 --config.generator.blocks=6 --config.discriminator.features=32
 --config.num_epochs=15 --config.decay_epochs=8.
 
