@@ -14,6 +14,7 @@ from cyclegan_jax import checks
 from cyclegan_jax import errors
 from cyclegan_jax import precision
 from cyclegan_jax import rules
+from cyclegan_jax.contrast import fit
 from cyclegan_jax.gan import losses
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume
@@ -107,6 +108,7 @@ def test_heads_are_not_simulated_without_end(unet):
     ('data.planes', tuple(volume.PLANES)),
     ('generator.network', tuple(build.GENERATORS)),
     ('generator.norm', generators.NORMS),
+    ('generator.contrast_look', fit.LOOKS),
     ('precision', precision.KINDS),
   ],
 )

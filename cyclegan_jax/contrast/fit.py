@@ -24,7 +24,7 @@ from cyclegan_jax.mri import head
 
 SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
 LOOKS = ('surroundings', 'depth')
-OUTLINE = 0.3  # of the surroundings are head, where a pixel is at its outline
+OUTLINE = 0.3  # of the surroundings are head: a corner's share; depth is 0
 # Found on T1w and T2w of two people, and much the same a factor of 3 around.
 _KNOTS = (12, 8)  # of intensity, of surroundings
 _BENDING, _SLOPE = 1e-3, 1e-3
@@ -69,7 +69,7 @@ def fit_map(
     )
   counts, shares = atlas.average(
     heads,
-    _look(source, heads, deviation, look),
+    _look(source, _blur(source, deviation) if depths is None else depths),
     size=_KNOTS[0] * _KNOTS[1],
     depths=depths,
   )
@@ -105,15 +105,18 @@ def apply_map(
 ) -> np.ndarray:
   """Maps [S, H, W] in [0, 1]; what is air stays as it is, with its noise."""
   flat, heads = np.ravel(values), head.find_heads(images)
-  looks = _look(images, heads, deviation, look)
+  if look == 'depth':
+    looks = _look(images, measure_depth(heads, deviation))
+  else:
+    looks = _look(images, _blur(images, deviation))
   return np.where(heads, sum(flat[k] * share for k, share in looks), images)
 
 
 def measure_depth(heads: np.ndarray, deviation: float) -> np.ndarray:
   """How deep below the outline pixels are: [S, H, W] bool to [0, 1].
 
-  By how much of the surroundings is head: 0 just outside the outline, half of
-  it at a straight one, 1 from two deviations below.
+  By how much of the surroundings is head: 0.3 at a straight outline, less at
+  corners and outside, about 1 from two deviations below.
   """
   around = _blur(heads.astype(np.float32), deviation)
   return np.clip((around - OUTLINE) / (1 - OUTLINE), 0, 1)
@@ -131,15 +134,14 @@ def _blur(images, deviation):
   )
 
 
-def _look(images, heads, deviation, look):
-  """How pixels [S, H, W] look: four (look, share) of it, each [S, H, W]."""
-  if look == 'depth':
-    other = measure_depth(heads, deviation)
-  else:
-    other = _blur(images, deviation)
+def _look(images, others):
+  """How pixels look by their intensities and their depths or surroundings.
+
+  Four (look, share) of each pixel, each [S, H, W], as both arguments are.
+  """
   pairs = [
     atlas.share_levels(each, knots)
-    for each, knots in zip((images, other), _KNOTS, strict=True)
+    for each, knots in zip((images, others), _KNOTS, strict=True)
   ]
   return [
     (first * _KNOTS[1] + second, share * other)

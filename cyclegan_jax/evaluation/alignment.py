@@ -28,28 +28,33 @@ def bring_onto(
   Returns:
     The other scan, and what was done to it, in words that follow its name.
   """
-  notes = []
+  notes, found = [], moving
   if not _share_grid(fixed, moving):
+    found = _resample(moving, fixed)
     notes.append('lies on another grid than its pair: resampled to it')
   if fixed.measured and moving.measured:
-    distance, motion = _find_motion(fixed, moving)
+    distance, motion = _find_motion(fixed, found)
     if _MOVED <= distance < _LOST:
-      moving = registration.move_back(moving, motion)
+      found = _resample(registration.move_back(moving, motion), fixed)
       notes.append(
         f'shows the head {distance:.1f} mm from where its pair does, on '
         'average: moved back before it is compared'
       )
-  if not notes:
-    return moving, notes
+  return found, notes
+
+
+def _resample(moving, fixed):
   voxels = registration.resample_like(moving, fixed)
-  return dataclasses.replace(fixed, voxels=voxels), notes
+  return dataclasses.replace(fixed, voxels=voxels)
 
 
-def _find_motion(fixed, moving):
+def _find_motion(fixed, found):
   """By how many mm the head has moved, and how; 0 where it cannot be told."""
   try:
-    motion = registration.estimate_motion(fixed, moving)
-  except ValueError:  # `check_offset` says why
+    motion = registration.estimate_motion(
+      fixed.voxels, found.voxels, fixed.affine
+    )
+  except ValueError:  # `cases.check_offset` says why
     return 0.0, np.eye(4)
   shown = fixed.voxels > filters.threshold_otsu(fixed.voxels)
   return registration.measure_motion(motion, fixed, shown), motion
