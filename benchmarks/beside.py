@@ -41,6 +41,7 @@ def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'stray word {argv[1]!r}')
   from cyclegan_jax import build
+  from cyclegan_jax import inputs
   from cyclegan_jax import run
   from cyclegan_jax.evaluation import monitor
   from cyclegan_jax.runtime import host
@@ -48,7 +49,7 @@ def main(argv):
   host.tune()
   config = _CONFIG.value
   print(turns.describe_machine('jax', 'flax', 'optax'))
-  data = build.open_data(config)
+  data = inputs.open_data(config)
   if not data.pairs:
     raise app.UsageError('name pairs: --config.data.test_a=DIR and test_b')
   plan = run.make_plan(config, data)
@@ -75,7 +76,7 @@ def ready_torch(config, data, schedule):
   import torch
 
   from benchmarks import torch_cyclegan
-  from cyclegan_jax import build
+  from cyclegan_jax import inputs
 
   torch.set_num_threads(turns.threads())
   torch.manual_seed(config.seed)
@@ -92,7 +93,7 @@ def ready_torch(config, data, schedule):
   if weights.pop('kind') != 'lsgan' or config.discriminator.layers != 3:
     raise app.UsageError('torch: least squares and three layers only')
   step = torch_cyclegan.Step(networks, None, **weights)
-  batches = build.train_batches(config, data)
+  batches = inputs.train_batches(config, data)
 
   def to_torch(images):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
@@ -134,7 +135,7 @@ def ready_supervised(config, data, schedule):
   from cyclegan_jax import build
   from cyclegan_jax import run
   from cyclegan_jax.gan import losses
-  from cyclegan_jax.gan import steps
+  from cyclegan_jax.gan import translations
   from cyclegan_jax.runtime import compiler
 
   modules = build.networks(config)
@@ -174,7 +175,7 @@ def ready_supervised(config, data, schedule):
 
   rng = np.random.default_rng(config.seed)
   holder = [state]
-  compiled = compiler.jit(steps.translate)
+  compiled = compiler.jit(translations.translate)
 
   def update(number):
     del number

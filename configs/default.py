@@ -21,6 +21,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.batch_size = 1
   # Sides of the square the networks see, pixels.
   config.image_size = 256
+  # Train on random squares of so many pixels out of the slices: less work and
+  # memory a step, while whole slices are translated. 0: on whole slices.
+  config.crop_size = 0
   # Channels of the images: 1, gray; 3, pictures in colour. Scans and gray
   # pictures are repeated.
   config.channels = 1
@@ -114,6 +117,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.phantom.test_people = 6
   # Slices of each person.
   config.phantom.slices = 6
+  # How they are scanned: (TR, TE) of a spin echo, ms; (TR, TE, TI) with an
+  # inversion before it; or what air, grey and white matter, fluid, lesions,
+  # bone, marrow, skin and fat come out as, nine numbers, such as HU of CT.
+  config.phantom.sequence_a = (500.0, 14.0)
+  config.phantom.sequence_b = (4000.0, 100.0)
 
   # Of both generators; `unet` or `resnet` below.
   config.generator = unet()

@@ -1,8 +1,8 @@
-"""From a config to what a run is made of: the last place that sees one."""
+"""From a config to the networks of a run, their state and its steps."""
 
 from collections.abc import Callable
-from collections.abc import Iterator
-import pathlib
+import functools
+import math
 
 from flax import linen as nn
 import jax
@@ -13,150 +13,21 @@ import optax
 from cyclegan_jax import errors
 from cyclegan_jax import precision
 from cyclegan_jax import rules
-from cyclegan_jax import stored_config
+from cyclegan_jax.contrast import crops
 from cyclegan_jax.contrast import fit
 from cyclegan_jax.contrast import layer
-from cyclegan_jax.data import batches as batches_lib
-from cyclegan_jax.data import sources
 from cyclegan_jax.gan import schedules
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
-from cyclegan_jax.mri import framing
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
-from cyclegan_jax.runtime import cache_folders
-
-_NAMED = 4  # slices of a batch that a message names
 
 GENERATORS = {'unet': generators.UNet, 'resnet': generators.ResNet}
-
-
-def open_data(config: ml_collections.ConfigDict) -> sources.Data:
-  """Opens the scans of a config, or makes the simulated heads.
-
-  Raises:
-    UserError: for folders and files that cannot be used.
-  """
-  data = config.data
-  return sources.open_data(
-    find_sources(config),
-    source_settings(config),
-    cache=slice_cache(config),
-    min_foreground=data.min_foreground,
-    slice_range=data.slice_range,
-    simulated=not data.train_a,
-    channels=config.channels,
-  )
-
-
-def find_sources(config: ml_collections.ConfigDict) -> dict[str, str]:
-  """Places of scans by `sources.NAMES`, or of the simulated heads."""
-  chosen = {
-    name: config.data[name] for name in sources.NAMES if config.data[name]
-  }
-  return chosen or _make_phantom(config)
-
-
-def source_settings(
-  config: ml_collections.ConfigDict,
-) -> dict[str, framing.SliceSettings]:
-  """How scans become slices, by `sources.NAMES`; larger where cropped."""
-  zooms = {'train': config.data.zoom, 'test': 1.0}
-  return {
-    name: slice_settings(config, name[-1], zoom=zooms[name[:-2]])
-    for name in sources.NAMES
-  }
-
-
-def slice_cache(config: ml_collections.ConfigDict) -> pathlib.Path:
-  """The folder of what has been decoded."""
-  return _cache(config) / 'slices'
-
-
-def train_batches(
-  config: ml_collections.ConfigDict,
-  data: sources.Data,
-  *,
-  start: int = 0,
-  process: int = 0,
-  processes: int = 1,
-) -> Iterator[dict[str, np.ndarray]]:
-  """An endless stream of {'a', 'b'}, each [rows, H, W, C] in [-1, 1].
-
-  Args:
-    config: of the run.
-    data: what it learns from.
-    start: steps that are done.
-    process: which rows of every batch to read.
-    processes: among which the batch divides.
-  """
-  return batches_lib.train_batches(
-    data.train,
-    image_size=config.image_size,
-    batch_size=config.batch_size,
-    seed=config.seed,
-    threads=config.data.threads,
-    start=start,
-    process=process,
-    processes=processes,
-  )
-
-
-def name_slices(
-  config: ml_collections.ConfigDict, data: sources.Data, step: int
-) -> str:
-  """The slices in the batch of a step, for people."""
-  named = batches_lib.name_slices(
-    data.train, step, batch_size=config.batch_size, seed=config.seed
-  )
-  shown = []
-  for domain, slices in named.items():
-    more = f' and {len(slices) - _NAMED} more' * (len(slices) > _NAMED)
-    shown.append(
-      f'{config.domains["ab".index(domain)]} {", ".join(slices[:_NAMED])}{more}'
-    )
-  return '; '.join(shown)
 
 
 def names(config: ml_collections.ConfigDict) -> dict[str, str]:
   """What people call domains 'a' and 'b'."""
   return dict(zip('ab', config.domains, strict=True))
-
-
-def test_sources(config: ml_collections.ConfigDict) -> tuple[str, str]:
-  """The held-out scans of both domains.
-
-  Raises:
-    UserError: if the run has none.
-  """
-  if config.data.test_a == stored_config.HIDDEN:
-    raise errors.UserError(
-      'config.json, which alone tells where the held-out scans lie, is not '
-      'there or cannot be read: name them, --source_a=DIR --source_b=DIR'
-    )
-  if config.data.test_a:
-    return config.data.test_a, config.data.test_b
-  if config.data.train_a:
-    raise errors.UserError(
-      'the run has no held-out scans: name some, --source_a=DIR --source_b=DIR'
-    )
-  simulated = _make_phantom(config)
-  return simulated['test_a'], simulated['test_b']
-
-
-def slice_settings(
-  config: ml_collections.ConfigDict, domain: str, *, zoom: float = 1.0
-) -> framing.SliceSettings:
-  """How scans of a domain become slices; `zoom` makes them larger."""
-  data = config.data
-  return framing.SliceSettings(
-    size=round(zoom * config.image_size),
-    spacing=data.spacing / zoom,
-    planes=tuple(data.planes),
-    intensity=data[f'intensity_{domain}'],
-    window=tuple(data[f'window_{domain}']),
-    index=None if data.volume < 0 else data.volume,
-  )
 
 
 def schedule(
@@ -200,7 +71,7 @@ def create_state(
   tx = optax.adam(
     schedule, b1=config.optimizer.beta1, b2=config.optimizer.beta2
   )
-  size = config.image_size
+  size = config.crop_size or config.image_size
 
   def create():
     return state_lib.create_state(
@@ -218,6 +89,14 @@ def create_state(
 def train_step(config: ml_collections.ConfigDict) -> Callable:
   """`step(state, batch, key, *, axis_name)` as the config has it."""
   objective = steps.Objective(**config.loss)
+  cut = None
+  if config.crop_size:
+    cut = functools.partial(
+      crops.cut,
+      size=config.crop_size,
+      deviation=fit.SURROUNDINGS * config.image_size,
+      placed=config.generator.get('contrast_map', False),
+    )
 
   def step(state, batch, key, *, axis_name=None):
     with precision.choose(config.precision):
@@ -230,18 +109,20 @@ def train_step(config: ml_collections.ConfigDict) -> Callable:
         parts=config.accumulate_steps,
         remat=config.remat,
         ema_decay=config.ema_decay,
+        cut=cut,
       )
 
   return step
 
 
 def _generator(config):
+  sides = _sides(config)
   fields = dict(config.generator)
   rules.check_generator(fields)
   network = fields.pop('network')
   if fields.get('levels') == 0:
-    twos = (config.image_size & -config.image_size).bit_length() - 1
-    fields['levels'] = min(twos, 8)
+    common = math.gcd(*sides.values())
+    fields['levels'] = min((common & -common).bit_length() - 1, 8)
   fields.pop('contrast_look', None)
   if fields.pop('contrast_map', False):
     fields['start'] = layer.ContrastLayer(
@@ -250,16 +131,25 @@ def _generator(config):
   module = GENERATORS[network](
     **fields, channels=config.channels, dtype=config.compute_dtype
   )
-  try:
-    if network == 'unet' and module.levels < 2:
-      raise ValueError(
-        f'{config.image_size} x {config.image_size} allows no U-Net; '
-        'take a multiple of 32, at best a power of two'
-      )
-    generators.check_sides((config.image_size,) * 2, module.halvings)
-  except ValueError as error:
-    raise errors.UserError(f'image_size: {error}') from None
+  for name, side in sides.items():
+    try:
+      if network == 'unet' and module.levels < 2:
+        raise ValueError(
+          f'{side} x {side} allows no U-Net; '
+          'take a multiple of 32, at best a power of two'
+        )
+      generators.check_sides((side, side), module.halvings)
+    except ValueError as error:
+      raise errors.UserError(f'{name}: {error}') from None
   return module
+
+
+def _sides(config):
+  """Of what the networks see, in use and in training, by their fields."""
+  sides = {'image_size': config.image_size}
+  if config.crop_size:
+    sides['crop_size'] = config.crop_size
+  return sides
 
 
 def contrast_settings(config: ml_collections.ConfigDict) -> dict:
@@ -276,24 +166,10 @@ def _discriminator(config):
   )
   # Every strided layer halves, the two others take one pixel each.
   smallest = 3 * 2**module.layers
-  if config.image_size < smallest:
-    raise errors.UserError(
-      f'image_size {config.image_size} is too small for a discriminator of '
-      f'{module.layers} layers: at least {smallest}, or fewer '
-      '--config.discriminator.layers'
-    )
+  for name, side in _sides(config).items():
+    if side < smallest:
+      raise errors.UserError(
+        f'{name} {side} is too small for a discriminator of {module.layers} '
+        f'layers: at least {smallest}, or fewer --config.discriminator.layers'
+      )
   return module
-
-
-def _cache(config) -> pathlib.Path:
-  return cache_folders.make('data.cache', config.data.cache)
-
-
-def _make_phantom(config) -> dict[str, str]:
-  """Folders of the simulated heads by name, made if they are not there."""
-  return sources.make_phantom(
-    _cache(config),
-    image_size=config.image_size,
-    seed=config.seed,
-    **config.phantom,
-  )

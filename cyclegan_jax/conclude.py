@@ -1,12 +1,13 @@
 """What a run leaves for people at its end: scores, examples, pages."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import pathlib
+from typing import Any
 
 from cyclegan_jax import console
 from cyclegan_jax import files
-from cyclegan_jax.data import simulated_volume
 from cyclegan_jax.data import sources
 from cyclegan_jax.evaluation import closing
 from cyclegan_jax.evaluation import examples as examples_lib
@@ -14,11 +15,15 @@ from cyclegan_jax.evaluation import stacks
 from cyclegan_jax.evaluation import tables
 from cyclegan_jax.evaluation import views as views_lib
 from cyclegan_jax.mri import channels as channels_lib
+from cyclegan_jax.mri import intensity
 from cyclegan_jax.pages import card
 from cyclegan_jax.pages import report as report_page
 from cyclegan_jax.pages import run_files
 from cyclegan_jax.pages import verdict
 from cyclegan_jax.reporting import pictures
+
+# Of scalings by domain: `simulated_volume.simulate` of one head.
+Simulate = Callable[[Mapping[str, intensity.Scaling]], Any]
 
 
 def score_held_out(
@@ -27,9 +32,8 @@ def score_held_out(
   *,
   step: int,
   domains: Sequence[str],
-  image_size: int,
   spacing: float,
-  seed: int,
+  simulate: Simulate,
   workdir: pathlib.Path | None,
 ):
   """Scores the held-out patients of a run where it ends, and draws some.
@@ -39,9 +43,8 @@ def score_held_out(
     translate: with its networks.
     step: done.
     domains: names of a and b.
-    image_size: of its slices.
     spacing: mm between their pixels, where scans have millimetres.
-    seed: of simulated heads.
+    simulate: makes a simulated head, if the data are simulated.
     workdir: where held_out.json, its table, pictures and views go; None: in
       another process.
   """
@@ -60,7 +63,10 @@ def score_held_out(
     channels = data.pairs['a'].channels
     shown = [
       simulate_view(
-        translate, image_size=image_size, channels=channels, seed=seed
+        simulate,
+        translate,
+        {d: each.scaling for d, each in data.intensities().items()},
+        channels=channels,
       )
     ]
   else:
@@ -84,12 +90,21 @@ def score_held_out(
 
 
 def simulate_view(
-  translate: stacks.Translate, *, image_size: int, channels: int, seed: int
+  simulate: Simulate,
+  translate: stacks.Translate,
+  scalings: Mapping[str, intensity.Scaling],
+  *,
+  channels: int,
 ) -> views_lib.View:
-  """A held-out simulated head as a volume, with its translations."""
-  name, images, spacing = simulated_volume.simulate(
-    image_size=image_size, seed=seed
-  )
+  """A held-out simulated head as a volume, with its translations.
+
+  Args:
+    simulate: makes it.
+    translate: what is to be shown.
+    scalings: of the intensities of domain 'a' and 'b'.
+    channels: of the networks.
+  """
+  name, images, spacing = simulate(scalings)
   spread = {d: channels_lib.spread(x, channels) for d, x in images.items()}
   case = closing.make_case(f'{name} (simulated)', spread, translate, spacing)
   return views_lib.make(case)

@@ -4,10 +4,10 @@ import dataclasses
 import functools
 import pathlib
 
-from cyclegan_jax import build
 from cyclegan_jax import conclude
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax import restore
 from cyclegan_jax import stored_config
 from cyclegan_jax.evaluation import cases
@@ -60,7 +60,7 @@ def evaluate(
   if source_a is None or source_b is None:
     told = description.read(workdir).get('config', meta.config)
     own = stored_config.read(told)
-    source_a, source_b = build.test_sources(own)
+    source_a, source_b = inputs.test_sources(own)
   left_out = []
   found_a, found_b = (
     scans_lib.find_scans(source, warn=left_out.append)
@@ -90,7 +90,7 @@ def evaluate(
   if not found.records:
     raise errors.UserError(found.failed[0])
   if own and not own.data.train_a:  # single slices, no volumes
-    found.show_simulated(translators, own.image_size, own.seed)
+    found.show_simulated(translators, inputs.simulated_head(own))
   report = _write(workdir, meta, translators, found)
   if found.failed:
     raise errors.Incomplete(
@@ -160,7 +160,7 @@ class _Found:
       score = own['ab'][0].score
     self.extremes.add(score, views.make(case, self.plane))
 
-  def show_simulated(self, translators, image_size: int, seed: int):
+  def show_simulated(self, translators, simulate: conclude.Simulate):
     """Keeps the view of a simulated volume instead of others."""
 
     def translate(batch):
@@ -170,10 +170,13 @@ class _Found:
       }
 
     view = conclude.simulate_view(
+      simulate,
       translate,
-      image_size=image_size,
+      {
+        each.direction[0]: each.intensities[0].scaling
+        for each in translators.values()
+      },
       channels=translators['ab'].channels,
-      seed=seed,
     )
     self.extremes = views.Extremes()
     self.extremes.add(0.0, view)

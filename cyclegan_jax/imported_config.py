@@ -174,6 +174,7 @@ def make(
     'max_steps': 0,
     'batch_size': 1,
     'image_size': settings.image_size,
+    'crop_size': 0,
     'channels': channels,
     'domains': settings.domains,
     'parallel': 'pmap',
@@ -188,7 +189,13 @@ def make(
     'compile_cache': '',
     'start_from': '',
     'data': _describe_data(settings),
-    'phantom': {'people': 24, 'test_people': 6, 'slices': 6},
+    'phantom': {
+      'people': 24,
+      'test_people': 6,
+      'slices': 6,
+      'sequence_a': (500.0, 14.0),
+      'sequence_b': (4000.0, 100.0),
+    },
     'generator': dict(generator),
     'discriminator': {
       'features': 64,

@@ -7,6 +7,7 @@ import jax
 
 from cyclegan_jax import build
 from cyclegan_jax import compilation
+from cyclegan_jax import inputs
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import precision
 from cyclegan_jax import source as source_lib
@@ -37,7 +38,7 @@ def load_translators(
   config = stored_config.read(meta.config)
   compilation.keep(config)
   module = build.networks(config)['generator']
-  settings = {domain: build.slice_settings(config, domain) for domain in 'ab'}
+  settings = {domain: inputs.slice_settings(config, domain) for domain in 'ab'}
   like = build.generator_shapes(config)
   translators = {}
   for direction in directions:

@@ -24,7 +24,12 @@ _ADDED = {
   'compile_cache': '',
   'channels': 1,
   'precision': 'default',
+  'crop_size': 0,
   'deterministic': False,
+}
+_ADDED_PHANTOM = {
+  'sequence_a': (500.0, 14.0),
+  'sequence_b': (4000.0, 100.0),
 }
 _ADDED_GENERATOR = {
   'unet': {'norm': 'instance'},
@@ -92,6 +97,10 @@ def _is_name(x):
 _SHARE = Rule(lambda x: 0 <= x < 1, 'from 0 up to, but less than, 1')
 _INTENSITY = _one_of(*intensity.KINDS)
 _WINDOW = _range(-1e300, 1e300, 'two numbers')
+_SEQUENCE = Rule(
+  lambda x: len(x) == 9 or (len(x) in (2, 3) and min(x) > 0),
+  '(TR, TE) or (TR, TE, TI) in ms, or nine values of air and tissues',
+)
 _PERIOD = _between(1, 10**9)
 _WEIGHT = _between(0, 10**6)
 _SLOPE = _between(0, 1)
@@ -104,6 +113,7 @@ RULES = {
   'max_steps': _between(0, 10**9),
   'batch_size': _between(1, 16384),
   'image_size': _between(1, 8192),
+  'crop_size': _between(0, 8192),
   'channels': Rule(lambda x: x in (1, 3), '1 (gray) or 3 (colour)'),
   'domains': Rule(
     lambda x: len(x) == 2 and all(map(_is_name, x)),
@@ -134,6 +144,8 @@ RULES = {
   'phantom.people': _between(1, 10000),
   'phantom.test_people': _between(1, 10000),
   'phantom.slices': _between(1, 50),
+  'phantom.sequence_a': _SEQUENCE,
+  'phantom.sequence_b': _SEQUENCE,
   'generator.network': _one_of(*NETWORKS),
   'generator.features': _WIDTH,
   'generator.levels': _between(0, 13),
@@ -199,6 +211,16 @@ def check_values(fields: Mapping[str, Any]):
       'keeps compiled programs in the workdir',
     )
   side = fields['image_size']
+  crop = fields.get('crop_size', 0)
+  if crop > side:
+    refuse('crop_size', f'at most image_size, {side}')
+  by_depth = fields.get(prefix + 'contrast_look') == 'depth'
+  if crop and fields.get(prefix + 'contrast_map') and not by_depth:
+    refuse(
+      'crop_size',
+      '0, or take --config.generator.contrast_look=depth: crops do not show '
+      'the surroundings of their pixels',
+    )
   if not fields['data.train_a'] and side > _SIMULATED:
     refuse('image_size', f'at most {_SIMULATED:,} with the simulated heads')
   for name in ('batch_size', 'pool_size'):
@@ -215,7 +237,13 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
   """
   generator = dict(stored['generator'])
   added = _ADDED_GENERATOR.get(generator.get('network', ''), {})
-  return {**_ADDED, **stored, 'generator': added | generator}
+  phantom = _ADDED_PHANTOM | dict(stored['phantom'])
+  return {
+    **_ADDED,
+    **stored,
+    'generator': added | generator,
+    'phantom': phantom,
+  }
 
 
 def check_trainable(section: Mapping[str, Any]):

@@ -16,6 +16,7 @@ from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import compilation
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import predecessor
 from cyclegan_jax import resume
@@ -58,8 +59,7 @@ class Run:
     plan: how long it goes on.
     data: what it learns from and is scored on.
     state: on all devices.
-    batches: iterator over {'a', 'b'}, each the rows [B / processes, H, W, C] of
-      this process; goes on after `state`.
+    batches: endless {'a', 'b'}, rows of this process; go on after `state`.
     meta: of the checkpoint that it stands at.
     newest: checkpoints to go on from; of the first process.
     best: those chosen without pairs; likewise.
@@ -119,7 +119,7 @@ def open_run(
     functools.partial(predecessor.check, config, workdir, modules['generator']),
     'start',
   )
-  data = processes.in_turn(lambda: build.open_data(config), 'data')
+  data = processes.in_turn(lambda: inputs.open_data(config), 'data')
   processes.check_same(
     data.named_fingerprints() | {'the config': checks.shared_fields(config)}
   )
@@ -153,7 +153,7 @@ def open_run(
     least = resume.find_least(best, meta.step)
     facts = summary.describe_run(data, state, devices=told, **plan._asdict())
     description_lib.write(workdir, description, facts, resumed=meta.step > 0)
-  batches = build.train_batches(
+  batches = inputs.train_batches(
     config,
     data,
     start=meta.step,
@@ -204,7 +204,7 @@ def open_logbook(
     log_every=config.log_every_steps,
     schedule=build.schedule(config, steps_per_epoch=run.plan.steps_per_epoch),
     on_cpu=devices.on_cpu(),
-    name_slices=functools.partial(build.name_slices, config, run.data),
+    name_slices=functools.partial(inputs.name_slices, config, run.data),
     max_bad_steps=config.max_bad_steps,
     sums=run.meta.sums,
   )
@@ -259,7 +259,7 @@ def _fit_maps(config, data, shelf):
     return start_lib.write(start_lib.fit_maps(images, **settings))
 
   # They are of these people: they lie where the slices do.
-  shelf = shelf and shelf._replace(folder=build.slice_cache(config))
+  shelf = shelf and shelf._replace(folder=inputs.slice_cache(config))
   made_of = [data.fingerprints(), config.channels, settings]
   maps = start_lib.read(shelf_lib.recall(shelf, 'maps', made_of, fit))
   chosen = start_lib.choose(maps, build.names(config))

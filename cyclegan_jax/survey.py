@@ -13,6 +13,7 @@ from cyclegan_jax import build
 from cyclegan_jax import compilation
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax import predecessor
 from cyclegan_jax import run as run_lib
 from cyclegan_jax.data import inventory as inventory_lib
@@ -47,8 +48,8 @@ def survey(
     UserError: if training would refuse, with its first reason.
   """
   compilation.keep(config)
-  cache = build.slice_cache(config)
-  settings = build.source_settings(config)
+  cache = inputs.slice_cache(config)
+  settings = inputs.source_settings(config)
   found = [
     inventory_lib.look(
       f'data.{name}',
@@ -60,7 +61,7 @@ def survey(
       channels=config.channels,
       report=console.report_progress(f'reading data.{name}'),
     )
-    for name, place in build.find_sources(config).items()
+    for name, place in inputs.find_sources(config).items()
   ]
   problems = [f'{each.field}: {each.problem}' for each in found if each.problem]
   problems += [
@@ -130,7 +131,7 @@ def _advise(config, found):
   lengths, native = [], []
   plane = config.data.planes[0]
   for inventory in found:
-    settings = build.slice_settings(config, inventory.field[-1])
+    settings = inputs.slice_settings(config, inventory.field[-1])
     lengths += inventory_lib.measure_heads(inventory, settings)
     native += [
       max(volume_lib.plane_spacing(entry.affine, plane)[1:])

@@ -13,12 +13,13 @@ from cyclegan_jax import build
 from cyclegan_jax import compilation
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax import run as run_lib
 from cyclegan_jax.data import batches as batches_lib
 from cyclegan_jax.evaluation import monitor
 from cyclegan_jax.gan import idle
 from cyclegan_jax.gan import state as state_lib
-from cyclegan_jax.gan import steps
+from cyclegan_jax.gan import translations
 from cyclegan_jax.reporting import description
 from cyclegan_jax.reporting import pictures
 from cyclegan_jax.runtime import compiler
@@ -128,12 +129,11 @@ def _write_conclusion(config, run, state, workdir):
   conclude = _import_conclude()
   conclude.score_held_out(
     run.data,
-    functools.partial(compiler.jit(steps.translate), state),
+    functools.partial(compiler.jit(translations.translate), state),
     step=int(state.step),
     domains=config.domains,
-    image_size=config.image_size,
     spacing=config.data.spacing,
-    seed=config.seed,
+    simulate=inputs.simulated_head(config),
     workdir=workdir if first else None,
   )
   if first and (workdir / 'config.json').exists():  # its owner may remove it
@@ -148,8 +148,8 @@ def _write_conclusion(config, run, state, workdir):
 def _go_through_steps(config, run, train_step, key, logbook, stopped):
   """From the step that the run stands at to its end, or until stopped."""
   state, size = run.state, config.image_size
-  reconstruct = compiler.jit(steps.reconstruct)
-  translate = compiler.jit(steps.translate)
+  reconstruct = compiler.jit(translations.reconstruct)
+  translate = compiler.jit(translations.translate)
   samples = batches_lib.sample_batch(
     run.data.pairs or run.data.train, count=_SAMPLES, image_size=size
   )

@@ -13,7 +13,15 @@ _PACKAGE = _ROOT / 'cyclegan_jax'
 _MODULES = sorted(_PACKAGE.rglob('*.py'))
 # Who may be handed a config; everybody else gets values.
 _BORDER = (
-  *('build', 'checks', 'compilation', 'evaluate', 'predecessor', 'restore'),
+  *(
+    'build',
+    'checks',
+    'compilation',
+    'evaluate',
+    'inputs',
+    'predecessor',
+    'restore',
+  ),
   *('export', 'importing', 'pack', 'run', 'source', 'stored_config', 'survey'),
 )
 

@@ -8,6 +8,7 @@ from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import compilation
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax.runtime import cache_folders
 
 
@@ -30,14 +31,14 @@ def volumes(tmp_path, make_head, save_nifti):
 def test_fields_of_a_domain_are_those_of_its_scans(volumes):
   volumes.data.intensity_b = 'window'
   volumes.data.window_b = (0.0, 1500.0)
-  known = build.open_data(volumes).intensities()
+  known = inputs.open_data(volumes).intensities()
   assert known['a'].scaling.kind == 'percentile'
   assert known['b'].scaling.intensities == (0.0, 1500.0)
 
 
 def test_zoom_makes_slices_finer_before_they_are_cropped(volumes):
   volumes.data.zoom = 1.5
-  data = build.open_data(volumes)
+  data = inputs.open_data(volumes)
   assert data.train['a'].size == 48 and data.pairs['a'].size == 32
   trained, paired = (
     np.mean([np.mean(d.load(r) > -0.9) for r in range(3, 7)])

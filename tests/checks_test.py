@@ -20,6 +20,9 @@ def config():
     ('batch_size', 0, '--config.batch_size=0: it must be from 1 to 16,384'),
     ('batch_size', 10**8, 'batch_size=100000000: it must be from 1 to'),
     ('image_size', 10**6, 'image_size=1000000: it must be from 1 to 8,192'),
+    ('crop_size', 64, 'crop_size=64: it must be at most image_size, 32'),
+    ('phantom.sequence_b', (1.0,), r'sequence_b=\(1.0,\): .*TR, TE'),
+    ('phantom.sequence_b', (500.0, 0.0), 'must be .TR, TE. or .TR, TE, TI'),
     ('pool_size', 10**7, 'pool_size=10000000: it must be from 0 to'),
     ('seed', 10**20 - 1, 'seed=99999999999999999999: it must be from 0 to'),
     ('generator.features', 10**5, 'features=100000: it must be from 1 to'),
@@ -58,6 +61,18 @@ def test_values_out_of_range_are_named(config, tmp_path, field, value, message):
   config.update_from_flattened_dict({field: value})
   with pytest.raises(errors.UserError, match=message):
     checks.check_training(config, str(tmp_path))
+
+
+def test_crops_and_surroundings_do_not_go_together(config, tmp_path):
+  with config.unlocked():
+    config.generator = default.resnet()
+  config.crop_size = 16
+  checks.check_training(config, str(tmp_path))
+  config.generator.contrast_map = True
+  with pytest.raises(errors.UserError, match='crop_size=16.*look=depth'):
+    checks.check_training(config, str(tmp_path))
+  config.generator.contrast_look = 'depth'
+  checks.check_training(config, str(tmp_path))
 
 
 def test_every_field_that_may_change_exists():

@@ -12,7 +12,7 @@ import pytest
 from configs import smoke
 from cyclegan_jax import build
 from cyclegan_jax import restore
-from cyclegan_jax.gan import steps
+from cyclegan_jax.gan import translations
 from cyclegan_jax.networks import generators
 from cyclegan_jax.runtime import devices
 
@@ -52,7 +52,7 @@ def test_training_is_computed_as_the_config_says(run, kind):
 
 def test_what_is_scored_in_training_is_float32(run):
   _, state, batch = run
-  assert list_precisions(steps.reconstruct, state, batch) == {'HIGHEST'}
+  assert list_precisions(translations.reconstruct, state, batch) == {'HIGHEST'}
 
 
 def test_translation_is_float32(monkeypatch):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from cyclegan_jax import build
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax import survey
 from cyclegan_jax.data import inventory
 
@@ -125,7 +125,7 @@ def test_the_length_of_a_head_is_measured(tmp_path, config):
   image = nib.Nifti1Image(ball, np.diag([1, 1.5, 2, 1]))
   nib.save(image, tmp_path / 'ball_T1.nii.gz')
 
-  settings = build.slice_settings(config, 'a')
+  settings = inputs.slice_settings(config, 'a')
   found = inventory.look(
     'data.train_a',
     str(tmp_path / 'ball_T1.nii.gz'),

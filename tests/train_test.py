@@ -43,6 +43,7 @@ def make_config(slice_folders):
   config.max_steps = _STEPS
   config.batch_size = 4
   config.data.zoom = 1.25
+  config.crop_size = 28
   config.generator.levels = 2
   config.ema_decay = 0.9
   config.log_every_steps = 2

@@ -1,5 +1,7 @@
 """A contrast map as a layer: where a generator starts from."""
 
+from typing import NamedTuple
+
 import chex
 from flax import linen as nn
 from jax import lax
@@ -13,6 +15,18 @@ _EXACT = 'highest'  # accelerators round what they multiply, unless told not to
 # Of the range: what tissue is above the air, and above it less blurred.
 TISSUE, SHARP = 0.04, 0.02
 INSIDE = 0.99  # of tanh's range: beyond, nothing could be learnt any more
+
+
+class Places(NamedTuple):
+  """Where pixels are in their head.
+
+  Attributes:
+    heads: [B, H, W, 1] bool.
+    depths: below the outline, `contrast.fit.measure_depth`, [B, H, W, 1].
+  """
+
+  heads: chex.Array
+  depths: chex.Array
 
 
 class ContrastLayer(nn.Module):
@@ -32,31 +46,37 @@ class ContrastLayer(nn.Module):
   look: str = 'surroundings'
 
   @nn.compact
-  def __call__(self, images):
-    """Images [B, H, W, 1] in [-1, 1] to the map's, before `tanh`."""
+  def __call__(self, images, places: Places | None = None):
+    """Images [B, H, W, 1] in [-1, 1] to the map's, before `tanh`.
+
+    Args:
+      images: as said.
+      places: of their pixels; None: as the images tell themselves. Crops do
+        not.
+    """
     values = self.param('values', lambda _: jnp.asarray(fit.unchanged()))
     unit = (images + 1) / 2
-    mapped = map_contrast(unit, values, self.deviation, self.look)
+    mapped = map_contrast(unit, values, self.deviation, self.look, places)
     mapped = 2 * mapped - 1
     return jnp.arctanh(jnp.clip(mapped, -INSIDE, INSIDE))
 
 
 def map_contrast(
-  images: array_types.Images, values: chex.Array, deviation: float, look: str
+  images: array_types.Images,
+  values: chex.Array,
+  deviation: float,
+  look: str,
+  places: Places | None = None,
 ) -> array_types.Images:
   """`contrast.fit.apply_map` in JAX, for images [B, H, W, 1] in [0, 1].
 
-  Heads are as `find_heads` sees them.
+  Heads are as `find_heads` sees them, or as `places` says.
   """
-  # As products of matrices: of 256 x 256 pixels 2 ms, 66 as two convolutions.
-  down, across = (
-    _blur_matrix(side, deviation, images.dtype) for side in images.shape[1:3]
-  )
-  heads = find_heads(images)
-  seen = heads.astype(images.dtype) if look == 'depth' else images
-  other = jnp.einsum('ij,bjkc,lk->bilc', down, seen, across, precision=_EXACT)
   if look == 'depth':
-    other = (other - fit.OUTLINE) / (1 - fit.OUTLINE)
+    places = places or find_places(images, deviation)
+    heads, other = places
+  else:
+    heads, other = find_heads(images), _blur(images, deviation)
   own, around = (
     _share(each, knots)
     for each, knots in zip((images, other), values.shape, strict=True)
@@ -64,6 +84,26 @@ def map_contrast(
   rows = jnp.einsum('kl,k...->l...', values, own, precision=_EXACT)
   mapped = jnp.sum(rows * around, 0)
   return jnp.where(heads, mapped, images)
+
+
+def find_places(images: array_types.Images, deviation: float) -> Places:
+  """Where the pixels of whole slices are, [B, H, W, 1] in [0, 1].
+
+  Args:
+    images: as said.
+    deviation: of the Gaussian that tells the depth, pixels.
+  """
+  heads = find_heads(images)
+  around = _blur(heads.astype(images.dtype), deviation)
+  return Places(heads, (around - fit.OUTLINE) / (1 - fit.OUTLINE))
+
+
+def _blur(images, deviation):
+  # As products of matrices: of 256 x 256 pixels 2 ms, 66 as two convolutions.
+  down, across = (
+    _blur_matrix(side, deviation, images.dtype) for side in images.shape[1:3]
+  )
+  return jnp.einsum('ij,bjkc,lk->bilc', down, images, across, precision=_EXACT)
 
 
 def _blur_matrix(side, deviation, dtype):

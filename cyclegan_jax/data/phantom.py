@@ -1,4 +1,4 @@
-"""The embedded data set: simulated T1w and T2w axial slices of heads.
+"""The embedded data set: simulated axial slices of heads, T1w and T2w or other.
 
 The data is SIMULATED: no image shows a real patient. Grey matter, white matter
 and brain outline come from the ICBM152 2009 template (Fonov et al., NeuroImage
@@ -22,6 +22,7 @@ import scipy  # whose parts are loaded when they are named
 from scipy import ndimage
 
 from cyclegan_jax import errors
+from cyclegan_jax.data import sequences
 
 
 class Tissue(NamedTuple):
@@ -30,14 +31,6 @@ class Tissue(NamedTuple):
   rho: float
   t1: float
   t2: float
-
-
-class Contrast(NamedTuple):
-  """Repetition and echo time in ms; `key` gives each scan its own noise."""
-
-  key: int
-  tr: float
-  te: float
 
 
 class Template(NamedTuple):
@@ -57,8 +50,6 @@ class Anatomy(NamedTuple):
   grid: tuple  # (z, y, x) of the pixels in template voxels
 
 
-T1W = Contrast(key=1, tr=500.0, te=14.0)
-T2W = Contrast(key=2, tr=4000.0, te=100.0)
 TISSUES = (
   Tissue(0.79, 980.0, 100.0),  # grey matter
   Tissue(0.72, 570.0, 80.0),  # white matter
@@ -75,12 +66,8 @@ CENTER = (98.0, 117.0, 92.0)  # the field of view's, in template voxels
 HEIGHTS = (67, 117)  # basal ganglia to centrum semiovale: MNI -5 to 45 mm
 ROLES = (('train_a',), ('train_b',), ('test_a', 'test_b'))
 _distance: Any = ndimage.distance_transform_edt
-SCANS = ((T1W,), (T2W,), (T1W, T2W))  # of each role's people
-
-
-def spin_echo_signal(rho, t1, t2, *, tr, te):
-  """Returns rho (1 - exp(-tr / t1)) exp(-te / t2); all times in one unit."""
-  return rho * (1 - np.exp(-tr / t1)) * np.exp(-te / t2)
+DEFAULTS = {'a': sequences.T1W, 'b': sequences.T2W}
+KEYS = {'a': 1, 'b': 2}  # of what scans of a domain draw
 
 
 def load_template(*, blur):
@@ -204,29 +191,25 @@ def simulate_anatomy(template, rng, heights, *, image_size):
   return Anatomy(fractions, np.transpose(TISSUES) * jitter, grid)
 
 
-def scan(anatomy, contrast, rng):
-  """Images an Anatomy: uint8 (slices, height, width).
+def scan(anatomy, sequence, rng):
+  """Images an Anatomy: uint8, or float32 in units; (slices, height, width).
 
-  The coil's shading and the noise come from `rng`. Grey values are scaled by
-  the scan's own 99.5th percentile within the head.
+  Shading and noise come from `rng`.
   """
-  signals = spin_echo_signal(*anatomy.tissues, tr=contrast.tr, te=contrast.te)
-  image = anatomy.fractions @ signals
+  if not sequences.is_mr(sequence):
+    return sequences.scan_values(anatomy.fractions, sequence, rng)
   shading = 0.08 * draw_field(rng, anatomy.grid, spacing=80.0)
-  image *= np.exp(shading.clip(-0.2, 0.2))
-  sigma = signals[:2].mean() / rng.uniform(25, 50)
-  noise = rng.normal(0, sigma, (2, *image.shape))
-  image = np.hypot(image + noise[0], noise[1])  # magnitude image: Rician
-  inside = anatomy.fractions.sum(-1) > 0.5
-  image = image * (230 / np.percentile(image[inside], 99.5))
-  return np.rint(image.clip(0, 255)).astype(np.uint8)
+  return sequences.scan_mr(
+    anatomy.fractions, anatomy.tissues, sequence, shading, rng
+  )
 
 
-def simulate_person(template, person, *, seed, image_size, slices, contrasts):
+def simulate_person(template, person, *, seed, image_size, slices, scanned):
   """Simulates aligned scans of one person, fixed by `seed` and `person`.
 
-  Returns heights in template voxels, (slices,) int, and for each of `contrasts`
-  a uint8 (slices, image_size, image_size). UserError: too many slices.
+  `scanned` has a sequence for each key, of its own shading and noise. Returns
+  heights in template voxels, (slices,) int, and for each of `scanned` what
+  `scan` makes. UserError: too many slices.
   """
   low, high = HEIGHTS
   if not 1 <= slices <= high - low:
@@ -235,10 +218,10 @@ def simulate_person(template, person, *, seed, image_size, slices, contrasts):
   steps = (np.arange(slices) + rng.random()) / slices
   heights = (low + steps * (high - low)).astype(int)
   anatomy = simulate_anatomy(template, rng, heights, image_size=image_size)
-  scans = []
-  for contrast in contrasts:
-    rng = np.random.default_rng([seed, person, contrast.key])
-    scans.append(scan(anatomy, contrast, rng))
+  scans = [
+    scan(anatomy, sequence, np.random.default_rng([seed, person, key]))
+    for key, sequence in scanned.items()
+  ]
   return heights, scans
 
 
@@ -250,14 +233,16 @@ def make_dataset(
   people=24,
   test_people=6,
   slices=6,
+  scanned=DEFAULTS,
   report=lambda done, total: None,
 ):
-  """Writes the simulated data set as 8-bit grey PNG files, once.
+  """Writes the simulated data set, once: a picture for every slice.
 
-  train_a holds T1w and train_b T2w slices, of different people; test_a and
-  test_b hold the T1w and T2w slices of further people, under the same names.
+  train_a holds slices of one contrast and train_b of the other, of different
+  people; test_a and test_b hold both of further people, under the same names.
   Names are `person003_z094.png`: the person's number and the height in
   template voxels. Numbers go round the folders: nobody depends on how many.
+  MR is 8-bit grey PNG; what has units is float32 TIFF.
 
   Args:
     directory: where to; if it exists already, nothing is done.
@@ -266,6 +251,7 @@ def make_dataset(
     people: people in train_a, and again in train_b.
     test_people: people in the test set.
     slices: axial slices per person, 1 to 50.
+    scanned: the sequence of domain 'a' and 'b', as `sequences` has it.
     report: called as report(done, total) after each person.
   """
   directory = pathlib.Path(directory)
@@ -289,11 +275,12 @@ def make_dataset(
         seed=seed,
         image_size=image_size,
         slices=slices,
-        contrasts=SCANS[role],
+        scanned={KEYS[name[-1]]: scanned[name[-1]] for name in ROLES[role]},
       )
       for folder, images in zip(ROLES[role], scans, strict=True):
         for height, image in zip(heights, images, strict=True):
-          name = f'person{person:03d}_z{height:03d}.png'
+          suffix = 'png' if image.dtype == np.uint8 else 'tif'
+          name = f'person{person:03d}_z{height:03d}.{suffix}'
           Image.fromarray(image).save(root / folder / name)
       report(done, len(jobs))
     if not directory.exists():  # another process may have been as quick

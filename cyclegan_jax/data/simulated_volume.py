@@ -1,15 +1,23 @@
 """A held-out simulated head as a volume, to be looked at in three planes."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
+
 import numpy as np
 
 from cyclegan_jax.data import phantom
+from cyclegan_jax.mri import intensity
 
 _STEP = 2  # mm between slices
 _PERSON = phantom.ROLES.index(('test_a', 'test_b'))  # the first held-out one
 
 
 def simulate(
-  *, image_size: int, seed: int
+  scalings: Mapping[str, intensity.Scaling],
+  *,
+  image_size: int,
+  seed: int,
+  sequences: Mapping[str, Sequence[float]],
 ) -> tuple[str, dict[str, np.ndarray], tuple[float, float, float]]:
   """The first held-out person at every other millimetre.
 
@@ -17,12 +25,14 @@ def simulate(
   test_b, between the same heights.
 
   Args:
+    scalings: of the intensities of domain 'a' and 'b'.
     image_size: S, pixels along each side of the field of view.
     seed: of the people.
+    sequences: by domain, what `data.sequences` does.
 
   Returns:
-    The person's name; T1w as 'a' and T2w as 'b', [N, S, S] in [0, 1]; and mm
-    between slices, rows and columns.
+    The person's name; both domains, [N, S, S] in [0, 1]; and mm between
+    slices, rows and columns.
   """
   pixel = phantom.FIELD_OF_VIEW / image_size
   template = phantom.load_template(blur=0.4 * pixel)
@@ -33,7 +43,8 @@ def simulate(
     template, rng, heights, image_size=image_size
   )
   images = {}
-  for domain, contrast in (('a', phantom.T1W), ('b', phantom.T2W)):
-    noise = np.random.default_rng([seed, _PERSON, contrast.key])
-    images[domain] = phantom.scan(anatomy, contrast, noise) / np.float32(255)
+  for domain, sequence in sequences.items():
+    noise = np.random.default_rng([seed, _PERSON, phantom.KEYS[domain]])
+    scanned = phantom.scan(anatomy, sequence, noise)
+    images[domain] = (intensity.to_unit(scanned, scalings[domain]) + 1) / 2
   return f'person{_PERSON:03d}', images, (float(_STEP), pixel, pixel)

@@ -8,6 +8,7 @@ import pathlib
 
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax.data import cache as cache_lib
 from cyclegan_jax.data import held_out as held_out_lib
 from cyclegan_jax.data import phantom
 from cyclegan_jax.data import slices
@@ -162,7 +163,12 @@ def _size_of(path):
 
 
 def make_phantom(
-  cache: pathlib.Path, *, image_size: int, seed: int, **sizes: int
+  cache: pathlib.Path,
+  *,
+  image_size: int,
+  seed: int,
+  sequences: Mapping[str, Sequence[float]],
+  **sizes: int,
 ) -> dict[str, str]:
   """Folders of the simulated heads by `NAMES`, made if they are not there.
 
@@ -170,9 +176,13 @@ def make_phantom(
     cache: where they are kept.
     image_size: as in `phantom.make_dataset`.
     seed: likewise.
+    sequences: likewise, by domain.
     **sizes: likewise.
   """
   key = '-'.join(map(str, [image_size, seed, *sizes.values()]))
+  scanned = {domain: tuple(x) for domain, x in sequences.items()}
+  if scanned != phantom.DEFAULTS:
+    key += f'-{cache_lib.hash_text(scanned)[:8]}'
   root = cache / f'phantom-{phantom.VERSION}-{key}'
   console.say(f'simulated heads (not real patients): {root}')
   phantom.make_dataset(
@@ -180,6 +190,7 @@ def make_phantom(
     image_size=image_size,
     seed=seed,
     report=console.report_progress('simulating people'),
+    scanned=scanned,
     **sizes,
   )
   return {name: str(root / name) for name in NAMES}

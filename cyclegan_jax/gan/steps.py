@@ -5,7 +5,10 @@ parameters; the discriminators learn on the fakes that the generators have just
 made, through the pools. Nothing is computed twice.
 """
 
+from collections.abc import Callable
+import functools
 import itertools
+from typing import Any
 from typing import NamedTuple
 
 import jax
@@ -13,12 +16,14 @@ from jax import lax
 import jax.numpy as jnp
 
 from cyclegan_jax import array_types
-from cyclegan_jax import precision
 from cyclegan_jax.gan import gradients
 from cyclegan_jax.gan import image_pool
 from cyclegan_jax.gan import losses
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import step_metrics
+
+# Of a batch and the keys of its rows: crops, and their places, by domain.
+Cut = Callable[[array_types.Batch, array_types.Keys], tuple[Any, Any]]
 
 
 class Objective(NamedTuple):
@@ -47,6 +52,7 @@ def train_step(
   parts: int = 1,
   remat: bool = False,
   ema_decay: float = 0.0,
+  cut: Cut | None = None,
 ) -> tuple[state_lib.CycleGANState, step_metrics.StepMetrics]:
   """Updates both generators, then both discriminators on the same fakes.
 
@@ -62,28 +68,40 @@ def train_step(
       instead of keeping them (Chen et al. 2016, "Training Deep Nets with
       Sublinear Memory Cost").
     ema_decay: of the running averages of the generators; 0: `state` has none.
+    cut: what makes crops of the batch, which the networks see instead, and the
+      places of their pixels for the generators; None: they see the batch.
 
   Returns:
     The state after the update, and its metrics: totals and single terms, the
     latter unweighted; and 'skipped': 1 if a loss or a gradient is not finite.
     Such a step changes nothing but the count of steps.
   """
-  dropout_key, pool_key = jax.random.split(jax.random.fold_in(key, state.step))
+  key = jax.random.fold_in(key, state.step)
+  dropout_key, pool_key = jax.random.split(key)
   rows = jnp.arange(len(batch['a']))
   if axis_name is not None:  # of the global batch
     rows += lax.axis_index(axis_name) * len(rows)
   keys = jax.vmap(jax.random.fold_in, (None, 0))(dropout_key, rows)
+  places = {'a': None, 'b': None}
+  if cut is not None:
+    # 0 and 1 have been drawn from this key above.
+    crop_key = jax.random.fold_in(key, 2)
+    batch, places = cut(
+      batch, jax.vmap(jax.random.fold_in, (None, 0))(crop_key, rows)
+    )
 
   def generators(params, images):
-    batch, keys = images
-    return generator_loss(params, state, batch, objective, keys, remat=remat)
+    batch, keys, places = images
+    return generator_loss(
+      params, state, batch, objective, keys, places, remat=remat
+    )
 
   def discriminators(params, images):
     batch, past_fakes = images
     return discriminator_loss(params, state, batch, past_fakes, objective)
 
   gen_grads, (fakes, gen_metrics) = gradients.accumulate(
-    generators, state.params('gen_ab', 'gen_ba'), (batch, keys), parts
+    generators, state.params('gen_ab', 'gen_ba'), (batch, keys, places), parts
   )
   pools, past_fakes = refresh_pools(state, fakes, pool_key, axis_name)
   disc_grads, (_, disc_metrics) = gradients.accumulate(
@@ -106,6 +124,7 @@ def generator_loss(
   batch: array_types.Batch,
   objective: Objective,
   keys: array_types.Keys,
+  places: dict[str, Any],
   *,
   remat: bool = False,
 ):
@@ -121,6 +140,8 @@ def generator_loss(
     batch: as in `train_step`.
     objective: likewise.
     keys: of the images' places in the global batch, [B], for dropout.
+    places: {'a', 'b'}, where the pixels of crops are, or None; translations
+      are where their sources are.
     remat: as in `train_step`.
 
   Returns:
@@ -128,37 +149,41 @@ def generator_loss(
   """
   passes = itertools.count()  # of an image through a generator
 
-  def apply_generator(name, *images):
-    """In one call, which is exact: every layer works image by image."""
+  def apply_generator(name, **images):
+    """Of images by the domain of their places."""
 
-    def apply(params, images, keys):
-      return getattr(state, name).apply_fn({'params': params}, images, keys)
+    def apply(params, images, keys, places):
+      also = () if places is None else (places,)
+      return getattr(state, name).apply_fn(
+        {'params': params}, images, keys, *also
+      )
 
-    apply = jax.checkpoint(apply) if remat else apply
     drawn = [
       jax.vmap(jax.random.fold_in, (0, None))(keys, next(passes))
       for _ in images
     ]
-    made = apply(params[name], jnp.concatenate(images), jnp.concatenate(drawn))
-    return jnp.split(made, len(images))
-
-  def cycle(name, fakes):
-    return apply_generator(name, fakes)[0]
+    apply = jax.checkpoint(apply) if remat else apply
+    apply = functools.partial(apply, params[name])
+    own = [places[domain] for domain in images]
+    return _apply_together(apply, list(images.values()), drawn, own)
 
   def make_fakes(name, source, target):
     """Fakes of `source`; and `target` mapped, if anything depends on it."""
     if objective.identity == 0:
-      return *apply_generator(name, source), target
-    return apply_generator(name, source, target)
+      return *apply_generator(name, **{source: batch[source]}), batch[target]
+    both = {source: batch[source], target: batch[target]}
+    return apply_generator(name, **both)
 
   a, b = batch['a'], batch['b']
-  fake_b, same_b = make_fakes('gen_ab', a, b)
-  fake_a, same_a = make_fakes('gen_ba', b, a)
+  fake_b, same_b = make_fakes('gen_ab', 'a', 'b')
+  fake_a, same_a = make_fakes('gen_ba', 'b', 'a')
+  (cycled_a,) = apply_generator('gen_ba', a=fake_b)
+  (cycled_b,) = apply_generator('gen_ab', b=fake_a)
   terms = {
     'adversarial_ab': _judge(state.disc_b, fake_b, objective.kind),
     'adversarial_ba': _judge(state.disc_a, fake_a, objective.kind),
-    'cycle_a': losses.cycle_loss(a, cycle('gen_ba', fake_b)),
-    'cycle_b': losses.cycle_loss(b, cycle('gen_ab', fake_a)),
+    'cycle_a': losses.cycle_loss(a, cycled_a),
+    'cycle_b': losses.cycle_loss(b, cycled_b),
     'identity_a': losses.identity_loss(a, same_a),
     'identity_b': losses.identity_loss(b, same_b),
   }
@@ -233,34 +258,12 @@ def refresh_pools(
   return pools, past_fakes
 
 
-def translate(
-  state: state_lib.CycleGANState, batch: array_types.Batch
-) -> dict[str, array_types.Images]:
-  """{'fake_a', 'fake_b'} of a batch, each [B, H, W, C], without dropout."""
-  return {
-    'fake_b': generate(state, 'gen_ab', batch['a']),
-    'fake_a': generate(state, 'gen_ba', batch['b']),
-  }
-
-
-def reconstruct(
-  state: state_lib.CycleGANState, batch: array_types.Batch
-) -> dict[str, array_types.Images]:
-  """As `translate`, and the round trips {'cycled_a', 'cycled_b'}."""
-  fakes = translate(state, batch)
-  return fakes | {
-    'cycled_a': generate(state, 'gen_ba', fakes['fake_b']),
-    'cycled_b': generate(state, 'gen_ab', fakes['fake_a']),
-  }
-
-
-def generate(
-  state: state_lib.CycleGANState, name: str, images: array_types.Images
-) -> array_types.Images:
-  """Images [B, H, W, C] translated by the generator of that name."""
-  params = state.averages.get(name, getattr(state, name).params)
-  with precision.exactly():  # they are looked at and scored
-    return getattr(state, name).apply_fn({'params': params}, images)
+def _apply_together(apply, *inputs):
+  """Lists of trees in one call, which is exact: layers work image by image."""
+  joined = [
+    jax.tree.map(lambda *each: jnp.concatenate(each), *each) for each in inputs
+  ]
+  return jnp.split(apply(*joined), len(inputs[0]))
 
 
 def _judge(discriminator, fakes, kind):

@@ -146,13 +146,17 @@ class ResNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, images: array_types.Images, keys: array_types.Keys | None = None
+    self,
+    images: array_types.Images,
+    keys: array_types.Keys | None = None,
+    places: Any = None,
   ) -> array_types.Images:
     """Translates images [B, H, W, channels] in [-1, 1] to the same shape.
 
     Args:
       images: as said.
       keys: of the images, [B], for dropout; None: there is none, as in use.
+      places: of the pixels, for `start`, where images are crops; [B, H, W, 1].
 
     Raises:
       ValueError: if a side does not divide by 4.
@@ -191,8 +195,11 @@ class ResNet(nn.Module):
       features = wide(self.channels, features, name='out')
       return jnp.tanh(features.astype(images.dtype))
     zeros = nn.initializers.zeros
+    own_places = () if places is None else (places,)
     features = wide(self.channels, features, name='out', kernel_init=zeros)
-    return jnp.tanh(self.start(images) + features.astype(images.dtype))
+    return jnp.tanh(
+      self.start(images, *own_places) + features.astype(images.dtype)
+    )
 
 
 class _ResidualBlock(nn.Module):

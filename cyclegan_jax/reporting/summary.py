@@ -60,9 +60,11 @@ def say_plan(
     f'{count_parameters(state.gen_ab):,} parameters, 2 discriminators of '
     f'{count_parameters(state.disc_a):,}'
   )
+  crop = config.crop_size
   console.say(
     f'  devices    {devices}, batch {config.batch_size}, '
     f'{config.image_size} x {config.image_size} pixels'
+    + (f', crops of {crop} x {crop}' if crop else '')
   )
   resumed = f', resuming after step {start:,}' if start else ''
   console.say(

@@ -5,7 +5,7 @@ from PIL import Image
 import pytest
 
 from configs import smoke
-from cyclegan_jax import build
+from cyclegan_jax import inputs
 from cyclegan_jax.contrast import fit
 from cyclegan_jax.contrast import start
 from cyclegan_jax.data import slices
@@ -49,7 +49,7 @@ def test_inverted_heads_start_inverted(config, tmp_path, capsys):
       if domain == 'b':
         image = np.where(radius < 1, 1.1 - image, 0)
       save(tmp_path / domain, f'{domain}{person}', image)
-  data = build.open_data(config)
+  data = inputs.open_data(config)
   deviation = fit.SURROUNDINGS * config.image_size
   fitted = start.fit_maps(load(data), deviation=deviation, look='depth')
   maps = start.choose(start.read(start.write(fitted)), _NAMES)
@@ -70,7 +70,7 @@ def test_a_map_that_tells_nothing_is_left_out(config, tmp_path, capsys):
       radius = np.hypot(*np.mgrid[-1:1:32j, -1:1:32j])
       image = np.where(radius < 0.8, rng.uniform(0.3, 1, (32, 32)), 0)
       save(tmp_path / domain, f'{domain}{person}', image)
-  data = build.open_data(config)
+  data = inputs.open_data(config)
   maps = start.fit_maps(load(data), deviation=1.5, look='depth')
   assert start.choose(maps, _NAMES) == {}
   assert capsys.readouterr().out.count('too little, left out') == 2

@@ -7,6 +7,7 @@ from PIL import Image
 import pytest
 
 from cyclegan_jax.data import phantom
+from cyclegan_jax.data import sequences
 
 FOLDERS = ('train_a', 'train_b', 'test_a', 'test_b')
 
@@ -42,21 +43,62 @@ def dataset(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-  'contrast, expected',
-  [(phantom.T1W, 0.284609), (phantom.T2W, 0.289937)],
+  'sequence, expected',
+  [(sequences.T1W, 0.284609), (sequences.T2W, 0.289937)],
 )
-def test_spin_echo_signal_of_grey_matter(contrast, expected):
-  signal = phantom.spin_echo_signal(
-    0.8, 950.0, 100.0, tr=contrast.tr, te=contrast.te
-  )
+def test_spin_echo_signal_of_grey_matter(sequence, expected):
+  tr, te = sequence
+  signal = sequences.spin_echo_signal(0.8, 950.0, 100.0, tr=tr, te=te)
   assert signal == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_inversion_nulls_what_recovers_to_nothing_then():
+  """TI = T1 ln 2 if nothing is left of TR; longer and shorter are positive."""
+  t1 = 4500.0
+  null = t1 * np.log(2)
+  signals = [
+    sequences.spin_echo_signal(1.0, t1, 2000.0, tr=1e6, te=0.0, ti=ti)
+    for ti in (null, 1e-9, 1e6)
+  ]
+  np.testing.assert_allclose(signals, [0, 1, 1], atol=1e-6)
+
+
+def test_flair_has_dark_fluid_and_brighter_grey_matter(tmp_path):
+  flair = (9000.0, 100.0, 2550.0)
+  tissues = np.transpose(phantom.TISSUES)
+  signals = sequences.spin_echo_signal(
+    *tissues, **dict(zip(('tr', 'te', 'ti'), flair, strict=True))
+  )
+  grey, white, fluid, lesion = signals[:4]
+  assert fluid < 0.1 * white and white < grey < lesion
+
+
+def test_values_come_out_in_their_unit(tmp_path):
+  """Half-filled pixels lie between tissue and air; noise is of 10 units."""
+  values = (-1000, 40, 30, 10, 30, 1200, 300, 50, -90)
+  fractions = np.zeros((1, 200, 200, 8))
+  fractions[:, :100, :, 4] = 1.02  # as fractions vary by about a fiftieth
+  fractions[:, 100:150, :, 0] = 0.45
+  image = sequences.scan_values(fractions, values, np.random.default_rng(0))
+  assert image.dtype == np.float32
+  bone, half, air = image[0, :100], image[0, 100:150], image[0, 150:]
+  assert bone.mean() == pytest.approx(1200, rel=0.1)
+  assert half.mean() == pytest.approx((40 - 1000) / 2, abs=5)
+  assert air.mean() == pytest.approx(-1000, abs=1)
+  assert air.std() == pytest.approx(10, rel=0.05)
+  mixed = phantom.DEFAULTS | {'b': values}
+  made = make(tmp_path / 'ct', people=1, slices=1, scanned=mixed)
+  (path,) = (made / 'train_b').iterdir()
+  scanned = np.asarray(Image.open(path))
+  assert path.suffix == '.tif' and scanned.dtype == np.float32
+  assert scanned[0, 0] == pytest.approx(-1000, abs=60) and scanned.max() > 500
 
 
 def test_spin_echo_signal_limits():
   tissues = np.array([0.5, 1.0])
-  no_decay = phantom.spin_echo_signal(tissues, 1.0, 80.0, tr=1e4, te=0.0)
+  no_decay = sequences.spin_echo_signal(tissues, 1.0, 80.0, tr=1e4, te=0.0)
   np.testing.assert_allclose(no_decay, tissues)
-  halved = phantom.spin_echo_signal(
+  halved = sequences.spin_echo_signal(
     1.0, 100.0, 80.0, tr=100 * np.log(2), te=80 * np.log(2)
   )
   assert halved == pytest.approx(0.25)

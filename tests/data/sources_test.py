@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cyclegan_jax import errors
+from cyclegan_jax.data import phantom
 from cyclegan_jax.data import sources
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import patients
@@ -96,7 +97,9 @@ def test_domains_are_told_apart_and_found_again(chosen, tmp_path):
 def test_simulated_heads_are_made_once_for_each_size_and_seed(tmp_path, capsys):
   def make(**changes):
     sizes = dict(people=1, test_people=1, slices=1) | changes
-    return sources.make_phantom(tmp_path, image_size=32, seed=0, **sizes)
+    return sources.make_phantom(
+      tmp_path, image_size=32, seed=0, sequences=phantom.DEFAULTS, **sizes
+    )
 
   first = make()
   assert set(first) == set(sources.NAMES)

@@ -11,6 +11,7 @@ import pytest
 
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
+from cyclegan_jax.gan import translations
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
 
@@ -198,13 +199,13 @@ def test_a_step_without_a_finite_loss_changes_its_count_alone(
 
 def test_reconstruct_names_and_shapes(tracked, batch):
   state, _, _ = tracked
-  images = jax.jit(steps.reconstruct)(state, batch)
+  images = jax.jit(translations.reconstruct)(state, batch)
   assert set(images) == {'fake_a', 'fake_b', 'cycled_a', 'cycled_b'}
   chex.assert_shape(list(images.values()), (2, 16, 16, 1))
   chex.assert_trees_all_close(
     images['cycled_a'],
-    steps.generate(
-      state, 'gen_ba', steps.generate(state, 'gen_ab', batch['a'])
+    translations.generate(
+      state, 'gen_ba', translations.generate(state, 'gen_ab', batch['a'])
     ),
     atol=1e-5,
   )
@@ -264,7 +265,7 @@ def test_averages_are_the_closed_form_of_the_parameters(batch):
   chex.assert_trees_all_close(
     state.averages['gen_ab'], expected, rtol=1e-5, atol=1e-6
   )
-  images = steps.generate(state, 'gen_ab', batch['a'])
+  images = translations.generate(state, 'gen_ab', batch['a'])
   averaged = state.gen_ab.apply_fn({'params': expected}, batch['a'])
   newest = state.gen_ab.apply_fn({'params': second}, batch['a'])
   np.testing.assert_allclose(images, averaged, atol=1e-5)

@@ -6,6 +6,7 @@ import pytest
 
 from cyclegan_jax.contrast import layer
 from cyclegan_jax.data import phantom
+from cyclegan_jax.data import sequences
 from cyclegan_jax.mri import head
 
 _BRAIN = 4  # the first tissues: what is left of a stripped head
@@ -26,20 +27,19 @@ def anatomies():
   return found
 
 
-def simulate(anatomy, contrast, *, noise, stripped=False, seed=0):
+def simulate(anatomy, sequence, *, noise, stripped=False, seed=0):
   """Slices [S, H, W], 1 the brightest tissue, and where they show the head.
 
   Args:
     anatomy: of a person.
-    contrast: of the scan.
+    sequence: of the scan.
     noise: of either channel, a share of the brain's signal.
     stripped: whether brain and fluid are all that is left.
     seed: of the noise.
   """
   rng = np.random.default_rng(seed)
-  signals = phantom.spin_echo_signal(
-    *anatomy.tissues, tr=contrast.tr, te=contrast.te
-  )
+  tr, te = sequence
+  signals = sequences.spin_echo_signal(*anatomy.tissues, tr=tr, te=te)
   kept = _BRAIN if stripped else len(signals)
   fractions = anatomy.fractions[..., :kept]
   images = fractions @ signals[:kept]
@@ -55,14 +55,14 @@ def dice(first, second):
 
 
 @pytest.mark.parametrize('size', _SIZES)
-@pytest.mark.parametrize('contrast', [phantom.T1W, phantom.T2W])
+@pytest.mark.parametrize('sequence', [sequences.T1W, sequences.T2W])
 @pytest.mark.parametrize('stripped', [False, True], ids=['whole', 'stripped'])
 @pytest.mark.parametrize('noise', [0.0, 0.03, 0.06, 0.1])
 def test_heads_are_as_exact_masks_have_them(
-  anatomies, size, contrast, stripped, noise
+  anatomies, size, sequence, stripped, noise
 ):
   images, mask = simulate(
-    anatomies[size], contrast, noise=noise, stripped=stripped
+    anatomies[size], sequence, noise=noise, stripped=stripped
   )
   found = head.find_heads(images)
   assert dice(found, mask) >= 0.97
@@ -79,7 +79,7 @@ def test_heads_are_as_exact_masks_have_them(
 
 def test_noisy_air_is_no_head(anatomies):
   """The share of the air: a threshold of 2 % of the range takes most of it."""
-  images, mask = simulate(anatomies[64], phantom.T1W, noise=0.04)
+  images, mask = simulate(anatomies[64], sequences.T1W, noise=0.04)
   found = head.find_heads(images)
   assert (images > 0.02)[~mask].mean() > 0.5
   assert found[~mask].mean() < 0.02
@@ -94,7 +94,7 @@ def test_fluid_and_bone_inside_are_head():
 
 
 def test_slices_without_a_head_have_none(anatomies):
-  images, _ = simulate(anatomies[64], phantom.T2W, noise=0.05)
+  images, _ = simulate(anatomies[64], sequences.T2W, noise=0.05)
   rng = np.random.default_rng(1)
   blank = np.hypot(*rng.normal(0, 0.03, (2, *images.shape)))
   assert not head.find_heads(blank).any()

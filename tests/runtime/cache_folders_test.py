@@ -9,8 +9,8 @@ import jax
 import pytest
 
 from configs import smoke
-from cyclegan_jax import build
 from cyclegan_jax import errors
+from cyclegan_jax import inputs
 from cyclegan_jax.runtime import cache_folders
 
 
@@ -27,7 +27,7 @@ def test_without_a_cache_folder_named_it_is_the_users(
   config = smoke.get_config()
   config.phantom.people = config.phantom.test_people = 1
   config.phantom.slices = 1
-  folder, _ = build.test_sources(config)
+  folder, _ = inputs.test_sources(config)
   assert 'cyclegan_jax' in pathlib.Path(folder).parts
   assert tmp_path / 'home' in pathlib.Path(folder).parents
   assert [path.name for path in tmp_path.iterdir()] == ['home']

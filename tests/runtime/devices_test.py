@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from cyclegan_jax import errors
+from cyclegan_jax.contrast import crops
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.networks import discriminators
@@ -42,13 +43,14 @@ def step(state, batch, key, *, axis_name=None, parts=1):
     objective=objective,
     axis_name=axis_name,
     parts=parts,
+    cut=functools.partial(crops.cut, size=16, deviation=1.0, placed=False),
   )
 
 
 def draw_batches():
   rng = np.random.default_rng(0)
   for _ in range(_STEPS):
-    a, b = rng.uniform(-1, 1, (2, 4, 16, 16, 1)).astype(np.float32)
+    a, b = rng.uniform(-1, 1, (2, 4, 20, 20, 1)).astype(np.float32)
     yield {'a': a, 'b': b}
 
 
