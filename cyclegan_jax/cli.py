@@ -18,6 +18,7 @@ from cyclegan_jax import command_line
 from cyclegan_jax import errors
 from cyclegan_jax import imported_config
 from cyclegan_jax import places
+from cyclegan_jax import rules
 from cyclegan_jax.inference import shares
 from cyclegan_jax.interop import formats
 from cyclegan_jax.runtime import host
@@ -46,6 +47,21 @@ def _check_export(given):
 def _check_survey(given):
   places.check_page(given['target'])
   checks.check_training(given['config'], given['workdir'])
+
+
+def _check_plan(given):
+  checks.check_new_file(
+    pathlib.Path(given['target']), overwrite=given['overwrite']
+  )
+  if not given['target'].endswith('.py'):
+    raise errors.UserError(
+      f'--target={given["target"]}: a recipe is a file of Python, x.py'
+    )
+  names = given['domains']
+  if names is not None and not rules.RULES['domains'].allows(names):
+    raise errors.UserError(
+      f'--domains={",".join(names)}: it must be two names, such as T1w,T2w'
+    )
 
 
 def _check_report(given):
@@ -92,6 +108,17 @@ MODES = {
     check=_check_survey,
     required={'config': '..., such as configs/t1t2_best.py'},
     optional=('workdir', 'target'),
+  ),
+  'plan': command_line.Mode(
+    entry='cyclegan_jax.planner:plan',
+    help='looks at two folders of scans, and writes a recipe for them',
+    check=_check_plan,
+    required={
+      'source_a': 'T1_DIR, scans of one contrast',
+      'source_b': 'T2_DIR, scans of the other',
+      'target': 'mine.py, the recipe to write',
+    },
+    optional=('domains', 'overwrite'),
   ),
   'report': command_line.Mode(
     entry='cyclegan_jax.report:report',
@@ -209,7 +236,7 @@ def main(argv):
   logging.set_verbosity(logging.FATAL)
   mode = MODES[_MODE.value]
   arguments = {name: flags.FLAGS[name].value for name in mode.flags}
-  if not arguments['workdir']:
+  if 'workdir' in arguments and not arguments['workdir']:
     recipe = config_flags.get_config_filename(flags.FLAGS['config'])
     arguments['workdir'] = os.path.join('runs', pathlib.Path(recipe).stem)
   # A job that is ended by its scheduler leaves nothing half-written either.
