@@ -56,7 +56,7 @@ RUNS = (
   'runs/resnet',
 )
 IMPORTED = 'runs/imported'
-PACKED = 'mine.zip'
+PACKED, PLANNED = 'mine.zip', 'mine.py'
 TARGETS = {
   **dict.fromkeys(
     ('anna_T2.nii.gz', 'anna_FLAIR.nii.gz', 'anna_CT.nii.gz'), 'made.nii.gz'
@@ -65,6 +65,7 @@ TARGETS = {
   'out/anna': 'out/anna',
   'out/all': 'out/all',
   PACKED: PACKED,
+  PLANNED: PLANNED,
   'compare.html': 'compare.html',
   **{
     f'model.{each}': f'model.{each}'
@@ -134,6 +135,7 @@ def fill(
   run: pathlib.Path,
   imported: pathlib.Path,
   packed: pathlib.Path,
+  planned: pathlib.Path,
   new: pathlib.Path,
 ) -> list[str]:
   """The words with placeholders replaced.
@@ -144,6 +146,7 @@ def fill(
     run: a workdir with a checkpoint.
     imported: one that --mode=import has made.
     packed: what `PACKED` is when it is there already.
+    planned: likewise of `PLANNED`.
     new: an empty folder, for what is written.
 
   Raises:
@@ -153,7 +156,12 @@ def fill(
     word.startswith('--mode=') and word not in _BEGIN for word in words
   )
   kept = dict.fromkeys(RUNS, run) | {IMPORTED: imported, PACKED: packed}
-  return [_fill(word, trains, scans, kept, new) for word in words]
+  return [
+    f'--config={planned}'
+    if word == f'--config={PLANNED}'
+    else _fill(word, trains, scans, kept, new)
+    for word in words
+  ]
 
 
 def _fill(word, trains, scans, kept, new):

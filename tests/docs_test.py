@@ -130,13 +130,20 @@ def test_commands_are_accepted(command, parse, scans, tmp_path, capsys):
   new = tmp_path / 'new'
   new.mkdir()
   words = docs_commands.fill(
-    command.words, scans=scans, run=run, imported=run, packed=run, new=new
+    command.words,
+    scans=scans,
+    run=run,
+    imported=run,
+    packed=run,
+    planned=docs_commands.ROOT / 'configs' / 't1t2_best.py',
+    new=new,
   )
   try:
     mode, given = parse(words)
   except SystemExit:
     pytest.fail(capsys.readouterr().err)
-  given['workdir'] = given['workdir'] or str(new / 'run')
+  if 'workdir' in given:
+    given['workdir'] = given['workdir'] or str(new / 'run')
   mode.check(given)
 
 
@@ -189,6 +196,7 @@ def _shrink(config):
   tiny = {
     'batch_size': 1,  # another size is another program to compile
     'image_size': 32,
+    'crop_size': 0,
     'data.spacing': 10.0,
     'max_steps': 2,
     'num_epochs': 2,
@@ -249,12 +257,29 @@ def trained_here(start, scans, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def planned_here(start, scans, tmp_path_factory):
+  """A recipe for the small heads."""
+  recipe = tmp_path_factory.mktemp('docs_planned') / docs_commands.PLANNED
+  start(
+    *('launch.py', '--mode=plan', f'--target={recipe}'),
+    *(f'--source_{d}={scans / d}' for d in 'ab'),
+  )
+  return recipe
+
+
+@pytest.fixture(scope='session')
 def imported_here(start, scans, tmp_path_factory):
   """What --mode=import makes of the networks in `scans`."""
   run = tmp_path_factory.mktemp('docs_imported') / 'run'
   (command,) = {c for c in _COMMANDS if '--mode=import' in c.words}
   words = docs_commands.fill(
-    command.words, scans=scans, run=run, imported=run, packed=run, new=run
+    command.words,
+    scans=scans,
+    run=run,
+    imported=run,
+    packed=run,
+    planned=run,
+    new=run,
   )
   start('launch.py', *words, f'--workdir={run}', '--image_size=32')
   return run
@@ -267,6 +292,7 @@ def _fill_for_key(words):
     run=pathlib.Path('run'),
     imported=pathlib.Path('imported'),
     packed=pathlib.Path('packed'),
+    planned=docs_commands.ROOT / 'configs' / 't1t2_best.py',
     new=pathlib.Path('new'),
   )
 
@@ -290,7 +316,14 @@ def _find_unlike():
   ids=lambda c: f'{c.page}: {c.text}'[:100],
 )
 def test_commands_run(
-  command, parse, start, scans, trained_here, imported_here, tmp_path
+  command,
+  parse,
+  start,
+  scans,
+  trained_here,
+  imported_here,
+  planned_here,
+  tmp_path,
 ):
   """All but those of several processes, which launch_several_test starts."""
   run, imported = tmp_path / 'run', tmp_path / 'imported'
@@ -304,6 +337,7 @@ def test_commands_run(
     run=run,
     imported=imported,
     packed=trained_here.with_name(docs_commands.PACKED),
+    planned=planned_here,
     new=new,
   )
   for word in words:
