@@ -92,8 +92,9 @@ def get_config() -> ml_collections.ConfigDict:
   # is not known, are padded to a square and resized to image_size instead.
   config.data.spacing = 1.0
   # How a volume's intensities become [-1, 1], fitted to each volume:
-  # 'percentile' of the foreground, 'zscore', 'minmax', or 'window': fixed, in
-  # the scanner's units, for CT. Pictures have black and white.
+  # 'percentile' of the foreground; 'inside', by what lies deep in the head, as
+  # people differ in their fat; 'zscore', 'minmax', or 'window': fixed, in the
+  # scanner's units, for CT. Pictures have black and white.
   config.data.intensity_a = 'percentile'
   config.data.intensity_b = 'percentile'
   config.data.window_a = (-1000.0, 1000.0)

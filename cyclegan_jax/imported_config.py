@@ -23,6 +23,8 @@ FLAGS = (
   'planes',
 )
 
+# What networks made elsewhere may have been fed with.
+_FOREIGN = tuple(kind for kind in intensity.KINDS if kind != 'inside')
 _AIR, _BRIGHT = 0.0, 1000.0  # in units of our own: see `typical_intensities`
 
 
@@ -143,8 +145,8 @@ def _read_intensity(domain, told):
     window = (0.0,)
   bounded = rules.RULES['data.window_a'].allows(window)
   fits = bounded if kind == 'window' else not ends
-  if kind not in intensity.KINDS or not fits:
-    kinds = ', '.join(intensity.KINDS[:-1])
+  if kind not in _FOREIGN or not fits:
+    kinds = ', '.join(_FOREIGN[:-1])
     raise errors.UserError(
       f'--intensity_{domain}={told}: it must be one of {kinds}, or '
       'window:LOW,HIGH, such as window:-1000,1000'

@@ -18,6 +18,7 @@ from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import inside
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.runtime import cache_folders
@@ -168,7 +169,7 @@ def _is_whole(slices) -> bool:
   # As if it were a grown person's: pictures tell no millimetres.
   extent = max(framing.measure_extent(heads))
   pixel = _HEAD / max(extent * slices.size, 1)
-  return head.shows_skull(images, heads, (pixel, pixel))
+  return inside.shows_skull(images, heads, (pixel, pixel))
 
 
 def _measure_side(inventory) -> int:

@@ -91,16 +91,16 @@ def _scale(facts, _):
   return fields, why
 
 
-def _width(facts, fields):
+def _width(facts, before):
   """Features, blocks and crops, by what computes."""
-  size = fields['image_size']
+  size = before['image_size']
   small = facts.processors or (facts.memory or _ROOMY) < _ROOMY
   if not small:
     return {'batch_size': facts.devices}, [
       'an accelerator: the full width, whole slices, an image of each contrast '
       'on each device'
     ]
-  fields = {
+  fields: dict[str, Any] = {
     'generator.features': 32,
     'generator.blocks': 6,
     'discriminator.features': 32,
@@ -114,10 +114,10 @@ def _width(facts, fields):
   return fields, [why]
 
 
-def _kind(facts, fields):
+def _kind(facts, before):
   """What is right for whole heads, and for brains."""
   whole = any(facts.whole)
-  look = 'depth' if whole or 'crop_size' in fields else 'surroundings'
+  look = 'depth' if whole or 'crop_size' in before else 'surroundings'
   if whole:
     cycle, why = 3.0, ['whole heads: fat takes the range, a cycle loss of 3']
   else:
@@ -127,7 +127,14 @@ def _kind(facts, fields):
       'one folder shows whole heads and the other brains alone: strip the '
       'skull of both, or of none, and plan again'
     )
-  return {'generator.contrast_look': look, 'loss.cycle': cycle}, why
+  fields: dict[str, Any] = {
+    'generator.contrast_look': look,
+    'loss.cycle': cycle,
+  }
+  if all(facts.whole) and facts.spacing is not None:
+    fields |= dict.fromkeys(('data.intensity_a', 'data.intensity_b'), 'inside')
+    why.append('brightness by the inside of heads: people differ in their fat')
+  return fields, why
 
 
 def _time(facts, _):

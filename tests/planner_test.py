@@ -35,8 +35,9 @@ def test_whole_heads_on_processors_are_trained_on_crops():
   assert fields['crop_size'] == 128
   assert fields['generator.contrast_look'] == 'depth'
   assert fields['loss.cycle'] == 3.0
+  assert fields['data.intensity_a'] == fields['data.intensity_b'] == 'inside'
   assert fields['num_epochs'] == 3 and fields['decay_epochs'] == 1  # of 900
-  assert 'heads are up to 198 mm long' in why and 'people' not in why
+  assert 'heads are up to 198 mm long' in why and 'by heart' not in why
 
 
 def test_coarse_scans_are_not_made_finer_and_large_heads_fit():
@@ -62,6 +63,7 @@ def test_an_accelerator_sees_whole_slices_if_it_has_room():
 def test_brains_alone_and_few_people_are_told():
   fields, why = propose(whole=(False, False), people=(2, 9))
   assert fields['loss.cycle'] == 1.0 and 'brains alone' in why
+  assert 'data.intensity_a' not in fields
   assert '2 and 9 people' in why
   _, why = propose(whole=(True, False))
   assert 'strip the skull of both, or of none' in why

@@ -13,6 +13,7 @@ from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import inside
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri.formats import dispatch
 from cyclegan_jax.mri.formats import picture
@@ -175,7 +176,7 @@ def decode_pictures(
   shape = (len(slices), size, size, channels)
   images = np.memmap(path, np.float32, 'r+', shape=shape)
   try:
-    scalings = _fit_scalings(top, floats, settings)
+    scalings = _fit_scalings(top, floats, images, kinds, settings)
   except errors.UserError as error:
     raise errors.UserError(f'{scans[0].paths[0].parent}: {error}') from None
   for image, kind in zip(images, kinds, strict=True):
@@ -207,15 +208,24 @@ def _lay_pages(pages, size, channels):
   return channels_lib.spread(raw, channels)
 
 
-def _fit_scalings(top, floats, settings):
+def _fit_scalings(top, floats, images, kinds, settings):
   """Scalings of a folder's pictures by the type of their pixels."""
   scalings = {
     'uint8': intensity.scale_to_white(255),
     'uint16': intensity.scale_to_white(top or 1),
   }
   if floats:
+    level = None
+    if settings.intensity == 'inside':
+      rows = [row for row, kind in enumerate(kinds) if kind == 'float32']
+      some = channels_lib.to_gray(images[rows[:: len(rows) // _TOGETHER + 1]])
+      some = np.where(np.isnan(some), np.nanmin(some), some)
+      level = inside.measure_level(some, (1.0, 1.0))
     scalings['float32'] = intensity.fit_scaling(
-      np.concatenate(floats), settings.intensity, window=settings.window
+      np.concatenate(floats),
+      settings.intensity,
+      window=settings.window,
+      level=level,
     )
   return scalings
 

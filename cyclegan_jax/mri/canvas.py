@@ -14,6 +14,7 @@ from cyclegan_jax import errors
 from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import inside
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import volume as volume_lib
 
@@ -45,14 +46,21 @@ def scale(
   """The scaling of one scan: by its white if it is a picture of whole numbers.
 
   Raises:
-    UserError: if all its voxels are equal.
+    UserError: if all its voxels are equal, or its head has no inside.
   """
   if picture and volume.voxels.dtype == np.uint8:
     return intensity.scale_to_white(255)
   if picture and volume.voxels.dtype == np.uint16:
     return intensity.scale_to_white(max(int(volume.voxels.max()), 1))
+  level = None
+  if settings.intensity == 'inside':
+    images = volume_lib.to_plane(
+      channels.to_gray(volume.voxels), volume.affine, 'axial'
+    )
+    _, *pixel = volume_lib.plane_spacing(volume.affine, 'axial')
+    level = inside.measure_level(images, pixel)
   return intensity.fit_scaling(
-    volume.voxels, settings.intensity, window=settings.window
+    volume.voxels, settings.intensity, window=settings.window, level=level
   )
 
 

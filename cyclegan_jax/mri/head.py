@@ -17,10 +17,6 @@ _EDGE = 1 / 3  # of a pixel's brightest neighbour: less is its blur
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _BRIDGED = 2  # pixels that noise may have eaten out of an outline
 _PART, _SPECK = 0.1, 0.001  # of the largest part, of the slice: less is no head
-# Shells of 2 mm in which a skull lies, mm below the outline, and how dark a
-# quarter of one is there, of the middle of the head: up to 0.2 in whole heads,
-# 0.5 and more in brains alone.
-_SHELLS, _DEEP, _DARK = range(4, 16, 2), 25, 0.35
 
 
 def find_heads(images: np.ndarray) -> np.ndarray:
@@ -55,33 +51,6 @@ def find_heads(images: np.ndarray) -> np.ndarray:
   peaks = ndimage.grey_dilation(above, (1, 3, 3))
   found = above > np.maximum(max(margin, _LEAST * contrast), _EDGE * peaks)
   return np.stack([_outline(mask) for mask in found])
-
-
-def shows_skull(
-  images: np.ndarray, heads: np.ndarray, pixel_sizes: tuple[float, float]
-) -> bool:
-  """Whether heads are whole: a dark skull lies between scalp and brain.
-
-  Args:
-    images: [S, H, W] of one MR scan, axial, air 0 and the brightest tissue 1.
-    heads: where they show it, from `find_heads`.
-    pixel_sizes: mm between rows, columns.
-  """
-  shares = heads.mean(axis=(1, 2))
-  rows = np.argsort(shares)[-max(len(shares) // 3, 1) :]  # no neck
-  images, heads = images[rows], heads[rows]
-  depth = np.stack(
-    [
-      ndimage.distance_transform_edt(mask, sampling=pixel_sizes)
-      for mask in heads
-    ]
-  )
-  middle = images[depth > _DEEP]
-  shells = [images[(depth > start) & (depth <= start + 2)] for start in _SHELLS]
-  if not len(middle) or not all(map(len, shells)):
-    return False
-  darkest = min(float(np.quantile(shell, 0.25)) for shell in shells)
-  return darkest < _DARK * float(np.median(middle))
 
 
 def _measure_air(images):

@@ -14,10 +14,15 @@ import numpy.typing as npt
 
 from cyclegan_jax import errors
 
-KINDS = ('percentile', 'zscore', 'minmax', 'window')
+KINDS = ('percentile', 'inside', 'zscore', 'minmax', 'window')
 
+_WHOLE = ('minmax', 'window', 'white')  # between two knots, nothing beyond
 # Most of the range is for the tissue; the ends are left to rare extremes.
 _ENDS = (-1.0, -0.98, 0.95, 1.0)
+# Of 'inside': the level, and from where on what is bright gets less
+# of the range: fat, of which heads have more and less.
+_LEVEL, _SHOULDER = -0.3, 0.6
+_INSIDE_ENDS = (-1.0, -0.98, _LEVEL, _SHOULDER, 0.95, 1.0)
 # What percentiles are taken of is above this share of the way from air to the
 # brightest: tissue that gives a signal, not the whole of a head.
 _FOREGROUND = 0.1
@@ -42,7 +47,7 @@ class Scaling:
   @property
   def bright(self) -> float:
     """Scanner units of the brightest tissue, rare extremes left out."""
-    return self.intensities[-2 if len(self.units) == len(_ENDS) else -1]
+    return self.intensities[-1 if self.kind in _WHOLE else -2]
 
 
 def fit_scaling(
@@ -50,11 +55,15 @@ def fit_scaling(
   kind: str = 'percentile',
   *,
   window: tuple[float, float] = (0.0, 0.0),
+  level: float | None = None,
 ) -> Scaling:
   """Fits a scaling to one volume.
 
   'percentile': the 0.5th percentile of all voxels (air) and the 99.5th of the
   foreground span nearly all of the range, what lies beyond them the rest.
+  'inside': the median of what lies deep in the head, `level`, is the same in
+  every scan, and up to 2.3 times that all is linear; fat, which decides where
+  the 99.5th percentile of a whole head is, does not move it.
   'zscore': three standard deviations about the mean of the foreground span
   it. 'minmax': the extremes are -1 and 1. 'window': `window` is -1 and 1
   whatever the volume, and what lies outside is clipped: for CT, in HU.
@@ -66,6 +75,7 @@ def fit_scaling(
     voxels: finite, any shape and real type.
     kind: one of `KINDS`.
     window: lowest and highest intensity, for the kind 'window'.
+    level: from `inside.measure_level`, for the kind 'inside'.
 
   Raises:
     UserError: if all voxels are equal.
@@ -86,6 +96,16 @@ def fit_scaling(
     return Scaling(kind, (low, high), (-1.0, 1.0), max(air, low))
   if kind == 'minmax':
     return Scaling(kind, (least, most), (-1.0, 1.0), air)
+  if kind == 'inside':
+    assert level is not None
+    low, bright = air, float(np.percentile(tissue, 99.5))
+    step = (level - low) / (_LEVEL - _INSIDE_ENDS[1])
+    shoulder = low + (_SHOULDER - _INSIDE_ENDS[1]) * step
+    # Where little is bright, knots beyond the shoulder lie where nothing is.
+    high = max(bright, shoulder + step * (_INSIDE_ENDS[4] - _SHOULDER))
+    knots = (min(least, low), low, level, shoulder, high)
+    most = max(most, high + step * (1 - _INSIDE_ENDS[4]))
+    return Scaling(kind, (*knots, most), _INSIDE_ENDS, air)
   if kind == 'percentile':
     low, high = air, float(np.percentile(tissue, 99.5))
   elif kind == 'zscore':

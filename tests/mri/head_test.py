@@ -77,20 +77,6 @@ def test_heads_are_as_exact_masks_have_them(
   assert dice(seen[..., 0], mask) >= 0.95
 
 
-@pytest.mark.parametrize('size', _SIZES)
-@pytest.mark.parametrize('sequence', [sequences.T1W, sequences.T2W])
-@pytest.mark.parametrize('noise', [0.02, 0.05])
-def test_whole_heads_are_told_from_brains(anatomies, size, sequence, noise):
-  pixel = phantom.FIELD_OF_VIEW / size
-  for stripped in (False, True):
-    images, mask = simulate(
-      anatomies[size], sequence, noise=noise, stripped=stripped
-    )
-    whole = head.shows_skull(images, mask, (pixel, pixel))
-    assert whole != stripped
-  assert not head.shows_skull(images, mask & False, (pixel, pixel))
-
-
 def test_noisy_air_is_no_head(anatomies):
   """The share of the air: a threshold of 2 % of the range takes most of it."""
   images, mask = simulate(anatomies[64], sequences.T1W, noise=0.04)

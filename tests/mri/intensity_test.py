@@ -73,7 +73,9 @@ def test_a_gain_of_the_scanner_does_not_change_what_the_network_sees(kind):
   one, four = (
     intensity.to_unit(
       head(gain),
-      intensity.fit_scaling(head(gain), kind, window=(0, 900.0 * gain)),
+      intensity.fit_scaling(
+        head(gain), kind, window=(0, 900.0 * gain), level=300.0 * gain
+      ),
     )
     for gain in (1, 4)
   )
