@@ -9,6 +9,8 @@ import numpy as np
 import optax
 import pytest
 
+from cyclegan_jax.contrast import fit
+from cyclegan_jax.contrast import layer
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
 from cyclegan_jax.gan import translations
@@ -239,6 +241,56 @@ def assert_same_step(found, expected):
 
 def test_a_batch_in_parts_is_the_batch(batch):
   assert_same_step(update(batch, parts=2), update(batch))
+
+
+def test_crops_are_translated_where_they_were_cut(batch):
+  """There and back by hand: translations have the places of their sources."""
+  start = layer.ContrastLayer(1.0, look='depth', name='contrast_map')
+  generator = generators.ResNet(features=2, blocks=1, start=start)
+  state = create(generator=generator)
+  for seed, name in enumerate(('gen_ab', 'gen_ba')):
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(0, 1, fit.unchanged().shape).astype(np.float32)
+    state = state.change_params(
+      name,
+      lambda params, values=values: (
+        params | {'contrast_map': {'values': jnp.asarray(values)}}
+      ),
+    )
+  window = np.s_[:, 2:14, 1:13]
+  drawn = np.random.default_rng(2).uniform(0, 1, (2, 2, 12, 12, 1))
+  places = {
+    domain: layer.Places(jnp.asarray(x > 0.2), jnp.asarray(x, jnp.float32))
+    for domain, x in zip('ab', drawn, strict=True)
+  }
+  crops = {domain: x[window] for domain, x in batch.items()}
+
+  def cut(batch, keys):
+    assert keys.shape == (2,) and batch['a'].shape == (2, 16, 16, 1)
+    return crops, places
+
+  _, metrics = steps.train_step(
+    state, batch, jax.random.key(0), objective=_OBJECTIVE, cut=cut
+  )
+
+  def generate(name, images, domain):
+    params = {'params': getattr(state, name).params}
+    return generator.apply(params, images, None, places[domain])
+
+  for source, there, back in (
+    ('a', 'gen_ab', 'gen_ba'),
+    ('b', 'gen_ba', 'gen_ab'),
+  ):
+    cycled = generate(back, generate(there, crops[source], source), source)
+    same = generate(back, crops[source], source)
+    elsewhere = generate(back, crops[source], 'ba'['ab'.index(source)])
+    assert jnp.abs(same - elsewhere).max() > 0.1
+    for name, images in (('cycle', cycled), ('identity', same)):
+      np.testing.assert_allclose(
+        metrics[f'{name}_{source}'],
+        jnp.mean(jnp.abs(images - crops[source])),
+        rtol=1e-4,
+      )
 
 
 def test_remat_draws_the_same_dropout_again(tracked, batch):
