@@ -117,26 +117,25 @@ def _look(flag, place):
 
 def _gather(found) -> proposal.Facts:
   """Facts of the inventories of both domains, and of this machine."""
-  volumes = [
-    [entry for entry in inventory.usable if not entry.is_pictures]
-    for inventory in found
-  ]
-  common = dict(
-    people=tuple(len(inventory.patients) for inventory in found),
-    slices=tuple(_count(inventory.slices) for inventory in found),
-    whole=tuple(_is_whole(inventory.slices) for inventory in found),
+  first, second = found
+  facts = proposal.Facts(
+    people=(len(first.patients), len(second.patients)),
+    slices=(_count(first.slices), _count(second.slices)),
+    whole=(_is_whole(first.slices), _is_whole(second.slices)),
     memory=devices.memory_of_device(),
     devices=jax.local_device_count(),
     processors=devices.on_cpu(),
+    spacing=None,
+    apart=None,
+    plane='axial',
+    length=float(max(map(_measure_side, found))),
   )
-  if not all(volumes):
-    return proposal.Facts(
-      **common,
-      spacing=None,
-      apart=None,
-      plane='axial',
-      length=float(max(map(_measure_side, found))),
-    )
+  volumes = [
+    [entry for entry in inventory.usable if entry.affine is not None]
+    for inventory in found
+  ]
+  if not all(own and _is_measured(own[0]) for own in volumes):
+    return facts
   plane = statistics.mode(_acquired(entry) for own in volumes for entry in own)
   spacings = [
     np.median(
@@ -146,13 +145,17 @@ def _gather(found) -> proposal.Facts:
   ]
   settings = _SETTINGS._replace(planes=(plane,))
   lengths = [inventory_lib.measure_heads(each, settings) for each in found]
-  return proposal.Facts(
-    **common,
+  return facts._replace(
     spacing=float(max(max(each[1:]) for each in spacings)),
     apart=float(max(each[0] for each in spacings)),
     plane=plane,
     length=max(max(each) for each in lengths),
   )
+
+
+def _is_measured(entry) -> bool:
+  """Whether a volume's file tells millimetres, as .npy does not."""
+  return dispatch.read_scan(entry.scans[0], index=None).measured
 
 
 def _count(slices) -> int:

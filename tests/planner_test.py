@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import numpy as np
 import pytest
 
 from cyclegan_jax import checks
@@ -110,6 +111,21 @@ def test_pictures_can_be_planned_for(slice_folders, tmp_path, monkeypatch):
   config = load(target)
   assert config.image_size == 64  # of 32: the least that is proposed
   checks.check_training(config, str(tmp_path / 'run'))
+
+
+def test_stacks_without_millimetres_are_planned_as_pictures(
+  make_head, tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  for number, folder in enumerate(('a', 'b')):
+    (tmp_path / folder).mkdir()
+    stack = make_head((22, 26, 12), seed=number).transpose(2, 1, 0)
+    np.save(tmp_path / folder / 'anna.npy', stack.astype(np.float32))
+  planner.plan(
+    str(tmp_path / 'a'), str(tmp_path / 'b'), str(tmp_path / 'mine.py')
+  )
+  assert 'no millimetres' in capsys.readouterr().out
+  assert load(tmp_path / 'mine.py').data.planes == ('axial',)
 
 
 def test_a_folder_of_nothing_writes_nothing(scan_folder, tmp_path):

@@ -163,9 +163,12 @@ def generator_loss(
       for _ in images
     ]
     apply = jax.checkpoint(apply) if remat else apply
-    apply = functools.partial(apply, params[name])
-    own = [places[domain] for domain in images]
-    return _apply_together(apply, list(images.values()), drawn, own)
+    return _apply_together(
+      functools.partial(apply, params[name]),
+      list(images.values()),
+      drawn,
+      [places[domain] for domain in images],
+    )
 
   def make_fakes(name, source, target):
     """Fakes of `source`; and `target` mapped, if anything depends on it."""

@@ -1,6 +1,7 @@
 """What is inside of a head, found without a tool: its level, and its skull."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -67,8 +68,8 @@ def _measure_depths(images, heads, pixel_sizes):
   """The third of the slices with most head, no neck, and mm below outlines."""
   shares = heads.mean(axis=(1, 2))
   rows = np.sort(np.argsort(shares)[-max(len(shares) // 3, 1) :])
+  measure: Any = ndimage.distance_transform_edt
   depths = [
-    ndimage.distance_transform_edt(np.pad(mask, 1), sampling=pixel_sizes)
-    for mask in heads[rows]
+    measure(np.pad(mask, 1), sampling=pixel_sizes) for mask in heads[rows]
   ]
   return images[rows], np.stack(depths)[:, 1:-1, 1:-1]
