@@ -211,4 +211,7 @@ def resnet() -> ml_collections.ConfigDict:
   # What tells pixels of one intensity apart there: their 'depth' below the
   # head's outline, or the mean of their 'surroundings'.
   generator.contrast_look = 'surroundings'
+  # How far the network may move from that start, before tanh: 0.2 where few
+  # people teach it, of whom it learns too much; 0: as far as it likes.
+  generator.reach = 0.0
   return generator

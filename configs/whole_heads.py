@@ -33,6 +33,7 @@ def get_config():
   config.generator.blocks = 6
   config.generator.contrast_map = True
   config.generator.contrast_look = 'depth'
+  config.generator.reach = 0.2
   config.discriminator.features = 32
   config.num_epochs = 20
   config.decay_epochs = 10

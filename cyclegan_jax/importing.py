@@ -102,6 +102,7 @@ def _make_config(settings, found) -> ml_collections.ConfigDict:
       'norm': norm,
       'contrast_map': False,
       'contrast_look': 'surroundings',
+      'reach': 0.0,
     }
   else:  # whether it had dropout leaves no trace
     generator |= {'levels': kind.depth, 'dropout': 0.0, 'leak': 0.2}

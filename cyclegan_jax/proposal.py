@@ -134,6 +134,9 @@ def _kind(facts, before):
   if all(facts.whole) and facts.spacing is not None:
     fields |= dict.fromkeys(('data.intensity_a', 'data.intensity_b'), 'inside')
     why.append('brightness by the inside of heads: people differ in their fat')
+  if whole and min(facts.people) < _FEW:
+    fields['generator.reach'] = 0.2
+    why.append('so few people: networks stay near their contrast maps')
   return fields, why
 
 

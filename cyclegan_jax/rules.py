@@ -27,16 +27,14 @@ _ADDED = {
   'crop_size': 0,
   'deterministic': False,
 }
-_ADDED_PHANTOM = {
-  'sequence_a': (500.0, 14.0),
-  'sequence_b': (4000.0, 100.0),
-}
+_ADDED_PHANTOM = dict(sequence_a=(500.0, 14.0), sequence_b=(4000.0, 100.0))
 _ADDED_GENERATOR = {
   'unet': {'norm': 'instance'},
   'resnet': {
     'norm': 'instance',
     'dropout': 0.0,
     'contrast_look': 'surroundings',
+    'reach': 0.0,
   },
 }
 
@@ -49,7 +47,8 @@ NETWORKS = {
   ),
   'resnet': (
     'configs/t1t2_resnet.py',
-    {'features', 'blocks', 'dropout', 'norm', 'contrast_map', 'contrast_look'},
+    {'features', 'blocks', 'dropout', 'norm', 'reach'}
+    | {'contrast_map', 'contrast_look'},
   ),
 }
 
@@ -155,6 +154,7 @@ RULES = {
   'generator.norm': _one_of('instance', 'folded'),
   'generator.blocks': _between(1, 1000),
   'generator.contrast_look': _one_of('surroundings', 'depth'),
+  'generator.reach': _between(0, 10),
   'discriminator.features': _WIDTH,
   'discriminator.layers': _between(1, 13),
   'discriminator.leak': _SLOPE,
@@ -214,8 +214,11 @@ def check_values(fields: Mapping[str, Any]):
   crop = fields.get('crop_size', 0)
   if crop > side:
     refuse('crop_size', f'at most image_size, {side}')
+  mapped = fields.get(prefix + 'contrast_map')
+  if fields.get(prefix + 'reach') and not mapped:
+    refuse(prefix + 'reach', '0 without --config.generator.contrast_map=True')
   by_depth = fields.get(prefix + 'contrast_look') == 'depth'
-  if crop and fields.get(prefix + 'contrast_map') and not by_depth:
+  if crop and mapped and not by_depth:
     refuse(
       'crop_size',
       '0, or take --config.generator.contrast_look=depth: crops do not show '
@@ -238,12 +241,8 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
   generator = dict(stored['generator'])
   added = _ADDED_GENERATOR.get(generator.get('network', ''), {})
   phantom = _ADDED_PHANTOM | dict(stored['phantom'])
-  return {
-    **_ADDED,
-    **stored,
-    'generator': added | generator,
-    'phantom': phantom,
-  }
+  whole = {'generator': added | generator, 'phantom': phantom}
+  return {**_ADDED, **stored, **whole}
 
 
 def check_trainable(section: Mapping[str, Any]):

@@ -52,7 +52,7 @@ def config():
     (
       'data.intensity_a',
       'max',
-      'intensity_a=max: .* one of percentile, zscore',
+      'intensity_a=max: .* one of percentile, inside',
     ),
     ('data.train_a', 'x', 'data.train_b is empty: name both folders'),
   ],

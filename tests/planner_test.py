@@ -61,6 +61,15 @@ def test_an_accelerator_sees_whole_slices_if_it_has_room():
   assert small['crop_size'] == 128 and 'a small accelerator' in why
 
 
+def test_few_whole_heads_teach_the_networks_little():
+  assert 'generator.reach' not in propose()[0]
+  fields, why = propose(people=(9, 2))
+  assert fields['generator.reach'] == 0.2 and 'stay near' in why
+  assert (
+    'generator.reach' not in propose(people=(9, 2), whole=(False, False))[0]
+  )
+
+
 def test_brains_alone_and_few_people_are_told():
   fields, why = propose(whole=(False, False), people=(2, 9))
   assert fields['loss.cycle'] == 1.0 and 'brains alone' in why

@@ -157,7 +157,7 @@ def test_a_network_has_the_fields_and_the_recipe_told(name):
     (
       'resnet',
       'unet',
-      'a unet has no blocks, contrast_look, contrast_map; .*t1t2.py$',
+      'a unet has no blocks, contrast_look, contrast_map, reach; .*t1t2.py$',
     ),
     ('unet', 'vae', 'network=vae: it must be one of unet, resnet'),
   ],

@@ -136,6 +136,10 @@ def _add_resnet(graph, network, params):
   features = padded_conv(features, params['out'])
   if network.start is not None:
     start = params['contrast_map']
+    if network.reach:
+      reach = graph.constant(network.reach)
+      bounded = graph.add('Tanh', graph.add('Div', features, reach))
+      features = graph.add('Mul', bounded, reach)
     begun = onnx_contrast.add_start(graph, 'images', network.start, start)
     features = graph.add('Add', begun, features)
   return graph.add('Tanh', features)

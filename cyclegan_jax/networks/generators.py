@@ -129,6 +129,8 @@ class ResNet(nn.Module):
     start: a module from images [B, H, W, channels] in [-1, 1] to what the
       network begins as, before `tanh`: it learns what to add to it, and its
       last kernel starts at 0. None: it begins from nothing.
+    reach: how far what it learns may move the result from `start`, before
+      `tanh`; it nears that smoothly. 0: as far as it likes.
     dtype: in which convolutions are computed; None: that of the images, as
       parameters, statistics of normalisations and results are in any case.
   """
@@ -139,6 +141,7 @@ class ResNet(nn.Module):
   dropout: float = 0.0
   norm: str = 'instance'
   start: nn.Module | None = None
+  reach: float = 0.0
   dtype: str | None = None
 
   halvings = 2
@@ -197,9 +200,10 @@ class ResNet(nn.Module):
     zeros = nn.initializers.zeros
     own_places = () if places is None else (places,)
     features = wide(self.channels, features, name='out', kernel_init=zeros)
-    return jnp.tanh(
-      self.start(images, *own_places) + features.astype(images.dtype)
-    )
+    added = features.astype(images.dtype)
+    if self.reach:
+      added = self.reach * jnp.tanh(added / self.reach)
+    return jnp.tanh(self.start(images, *own_places) + added)
 
 
 class _ResidualBlock(nn.Module):

@@ -36,6 +36,7 @@ _NETWORKS = {
     features=4,
     blocks=1,
     start=layer.ContrastLayer(3.0, 'depth', name='contrast_map'),
+    reach=0.2,
   ),
 }
 

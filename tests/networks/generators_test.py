@@ -152,6 +152,27 @@ def test_a_generator_with_a_contrast_map_starts_as_that_map():
   chex.assert_trees_all_close(mapped[:, :4, ..., 0], expected[:, :4])
 
 
+def test_what_is_learnt_moves_a_result_no_further_than_its_reach():
+  """Before tanh, from the start; little of it passes as it is."""
+  start = layer.ContrastLayer(1.5, name='contrast_map')
+  resnet = generators.ResNet(features=4, blocks=1, start=start, reach=0.2)
+  rng = np.random.default_rng(0)
+  inputs = jnp.asarray(rng.uniform(-0.9, 0.9, (2, 32, 24, 1)), jnp.float32)
+  params = jax.jit(resnet.init)(jax.random.key(0), inputs)['params']
+  apply = jax.jit(resnet.apply)
+  free = generators.ResNet(features=4, blocks=1, start=start)
+  begun = jnp.arctanh(apply({'params': params}, inputs))
+  for scale in (1e-3, 100.0):
+    kernel = scale * rng.normal(0, 1, params['out']['kernel'].shape)
+    params['out']['kernel'] = jnp.asarray(kernel, jnp.float32)
+    moved = jnp.arctanh(apply({'params': params}, inputs)) - begun
+    if scale < 1:
+      wanted = jnp.arctanh(free.apply({'params': params}, inputs)) - begun
+      chex.assert_trees_all_close(moved, wanted, atol=1e-3)
+    else:
+      assert 0.19 < jnp.abs(moved).max() < 0.201
+
+
 def test_a_resnet_drops_between_the_layers_of_its_blocks():
   """By the keys of its images, and in use not at all."""
   images = jnp.linspace(-1, 1, 2 * 16 * 16).reshape(2, 16, 16, 1)
