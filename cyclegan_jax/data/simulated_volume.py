@@ -13,11 +13,11 @@ _PERSON = phantom.ROLES.index(('test_a', 'test_b'))  # the first held-out one
 
 
 def simulate(
-  scalings: Mapping[str, intensity.Scaling],
+  scalings: Mapping[str, intensity.Scaling] | None = None,
   *,
   image_size: int,
   seed: int,
-  sequences: Mapping[str, Sequence[float]],
+  sequences: Mapping[str, Sequence[float]] = phantom.DEFAULTS,
 ) -> tuple[str, dict[str, np.ndarray], tuple[float, float, float]]:
   """The first held-out person at every other millimetre.
 
@@ -25,7 +25,8 @@ def simulate(
   test_b, between the same heights.
 
   Args:
-    scalings: of the intensities of domain 'a' and 'b'.
+    scalings: of the intensities of domain 'a' and 'b'; None: of 8-bit pictures,
+      as those of MR are.
     image_size: S, pixels along each side of the field of view.
     seed: of the people.
     sequences: by domain, what `data.sequences` does.
@@ -34,6 +35,8 @@ def simulate(
     The person's name; both domains, [N, S, S] in [0, 1]; and mm between
     slices, rows and columns.
   """
+  eight_bits = intensity.scale_to_white(255)
+  scalings = scalings or dict.fromkeys(sequences, eight_bits)
   pixel = phantom.FIELD_OF_VIEW / image_size
   template = phantom.load_template(blur=0.4 * pixel)
   rng = np.random.default_rng([seed, _PERSON, 0])
