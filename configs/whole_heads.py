@@ -3,11 +3,13 @@
   python launch.py --config=configs/whole_heads.py \
       --config.data.train_a=T1_DIR --config.data.train_b=T2_DIR
 
-The recipe of t1t2_best.py with three changes, measured on whole heads
-(docs/quality.md): slices of 256 pixels of 1 mm, trained on squares of 128 that
-know how deep in the head they are; contrast maps that go by that depth, where
-skull and fluid, fat and white matter part; brightness by the inside of the
-head, not by its fat. Nothing in it knows a contrast: --config.domains.
+The recipe of t1t2_best.py with four changes, measured on whole heads of very
+few people (docs/quality.md): slices of 256 pixels of 1 mm, trained on squares
+of 128 that know how deep in the head they are; contrast maps that go by that
+depth, where skull and fluid, fat and white matter part; brightness by the
+inside of the head, not by its fat; networks that stay near their maps. With
+tens of people a contrast, try --config.generator.reach=0. Nothing in it knows a
+contrast: --config.domains.
 
 Cost: half the width and six blocks, 0.6 s a step on two CPU cores; 20 epochs of
 150 slices are half an hour. On an accelerator: --config.crop_size=0
