@@ -169,6 +169,25 @@ def get_config() -> ml_collections.ConfigDict:
   return config.lock()
 
 
+def mapped() -> ml_collections.ConfigDict:
+  """The defaults with what was found to translate best (docs/quality.md).
+
+  A ResNet that starts from a contrast map, least squares, cycle 3, no identity
+  loss, running averages: what recipes of any two contrasts begin with.
+  """
+  config = get_config()
+  with config.unlocked():
+    config.generator = resnet()
+  config.generator.contrast_map = True
+  config.num_epochs = 100
+  config.decay_epochs = 50
+  config.loss.kind = 'lsgan'
+  config.loss.cycle = 3.0
+  config.loss.identity = 0.0
+  config.ema_decay = 0.995
+  return config
+
+
 def unet() -> ml_collections.ConfigDict:
   """A section `generator`: generators.UNet."""
   generator = ml_collections.ConfigDict()

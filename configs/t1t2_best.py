@@ -26,14 +26,4 @@ from configs import default
 
 
 def get_config():
-  config = default.get_config()
-  with config.unlocked():
-    config.generator = default.resnet()
-  config.generator.contrast_map = True
-  config.num_epochs = 100
-  config.decay_epochs = 50
-  config.loss.kind = 'lsgan'
-  config.loss.cycle = 3.0
-  config.loss.identity = 0.0
-  config.ema_decay = 0.995
-  return config
+  return default.mapped()

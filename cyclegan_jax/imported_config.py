@@ -195,8 +195,7 @@ def make(
       'people': 24,
       'test_people': 6,
       'slices': 6,
-      'sequence_a': (500.0, 14.0),
-      'sequence_b': (4000.0, 100.0),
+      **rules.ADDED_PHANTOM,
     },
     'generator': dict(generator),
     'discriminator': {

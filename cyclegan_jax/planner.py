@@ -41,17 +41,8 @@ from configs import default
 
 
 def get_config():
-  config = default.get_config()
-  with config.unlocked():
-    config.generator = default.resnet()
+  config = default.mapped()
 '''
-# What the scans do not decide: docs/quality.md says what was found.
-_FIXED = {
-  'generator.contrast_map': True,
-  'loss.kind': 'lsgan',
-  'loss.identity': 0.0,
-  'ema_decay': 0.995,
-}
 
 
 def plan(
@@ -87,7 +78,6 @@ def plan(
     'data.train_a': source_a,
     'data.train_b': source_b,
     **made.fields,
-    **_FIXED,
   }
   for line in made.reasons:
     console.say(line)
@@ -118,6 +108,11 @@ def _look(flag, place):
 def _gather(found) -> proposal.Facts:
   """Facts of the inventories of both domains, and of this machine."""
   first, second = found
+  # Of each one scan, whose kind tells that of the others.
+  opened = [
+    dispatch.read_scan(inventory.usable[0].scans[0], index=None)
+    for inventory in found
+  ]
   facts = proposal.Facts(
     people=(len(first.patients), len(second.patients)),
     slices=(_count(first.slices), _count(second.slices)),
@@ -128,13 +123,13 @@ def _gather(found) -> proposal.Facts:
     spacing=None,
     apart=None,
     plane='axial',
-    length=float(max(map(_measure_side, found))),
+    length=float(max(max(scan.voxels.shape[:2]) for scan in opened)),
   )
   volumes = [
     [entry for entry in inventory.usable if entry.affine is not None]
     for inventory in found
   ]
-  if not all(own and _is_measured(own[0]) for own in volumes):
+  if not all(volumes) or not all(scan.measured for scan in opened):
     return facts
   plane = statistics.mode(_acquired(entry) for own in volumes for entry in own)
   spacings = [
@@ -153,11 +148,6 @@ def _gather(found) -> proposal.Facts:
   )
 
 
-def _is_measured(entry) -> bool:
-  """Whether a volume's file tells millimetres, as .npy does not."""
-  return dispatch.read_scan(entry.scans[0], index=None).measured
-
-
 def _count(slices) -> int:
   """How many slices are worth training on."""
   shares = [each.head for each in slices.slices]
@@ -173,12 +163,6 @@ def _is_whole(slices) -> bool:
   extent = max(framing.measure_extent(heads))
   pixel = _HEAD / max(extent * slices.size, 1)
   return inside.shows_skull(images, heads, (pixel, pixel))
-
-
-def _measure_side(inventory) -> int:
-  """The longer side of the first picture, pixels."""
-  scan = inventory.usable[0].scans[0]
-  return max(dispatch.read_scan(scan, index=None).voxels.shape[:2])
 
 
 def _acquired(entry) -> str:

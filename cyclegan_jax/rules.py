@@ -27,7 +27,7 @@ _ADDED = {
   'crop_size': 0,
   'deterministic': False,
 }
-_ADDED_PHANTOM = dict(sequence_a=(500.0, 14.0), sequence_b=(4000.0, 100.0))
+ADDED_PHANTOM = dict(sequence_a=(500.0, 14.0), sequence_b=(4000.0, 100.0))
 _ADDED_GENERATOR = {
   'unet': {'norm': 'instance'},
   'resnet': {
@@ -240,7 +240,7 @@ def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
   """
   generator = dict(stored['generator'])
   added = _ADDED_GENERATOR.get(generator.get('network', ''), {})
-  phantom = _ADDED_PHANTOM | dict(stored['phantom'])
+  phantom = ADDED_PHANTOM | dict(stored['phantom'])
   whole = {'generator': added | generator, 'phantom': phantom}
   return {**_ADDED, **stored, **whole}
 
