@@ -133,14 +133,14 @@ def ready_supervised(config, data, schedule):
   import jax
 
   from cyclegan_jax import build
-  from cyclegan_jax import run
+  from cyclegan_jax import maps
   from cyclegan_jax.gan import losses
   from cyclegan_jax.gan import translations
   from cyclegan_jax.runtime import compiler
 
   modules = build.networks(config)
   state = jax.jit(build.create_state(config, modules, schedule))()
-  state = run.fit_start(config, data, state)
+  state = maps.fit_start(config, data, state)
   names = set.intersection(
     *({one.name for one in each.slices} for each in data.train.values())
   )

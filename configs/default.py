@@ -227,8 +227,9 @@ def resnet() -> ml_collections.ConfigDict:
   # to the training slices without pairs (contrast/fit.py, after Goodman 1953,
   # "Ecological Regressions and Behavior of Individuals").
   generator.contrast_map = False
-  # What tells pixels of one intensity apart there: their 'depth' below the
-  # head's outline, or the mean of their 'surroundings'.
+  # What tells pixels of one intensity apart there: the mean of their
+  # 'surroundings'; their 'depth' below the head's outline; their 'place', which
+  # is the depth and how high in the head the slice is, and needs volumes.
   generator.contrast_look = 'surroundings'
   # How far the network may move from that start, before tanh: 0.2 where few
   # people teach it, of whom it learns too much; 0: as far as it likes.

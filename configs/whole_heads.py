@@ -32,7 +32,7 @@ def get_config():
   config.data.intensity_b = 'inside'
   config.generator.features = 32
   config.generator.blocks = 6
-  config.generator.contrast_look = 'depth'
+  config.generator.contrast_look = 'place'
   config.generator.reach = 0.2
   config.discriminator.features = 32
   config.num_epochs = 20

@@ -9,6 +9,8 @@ from jaxtyping import Int
 from jaxtyping import Key as KeyType
 
 Images = Float[Array, 'batch height width channels']  # in [-1, 1]
+# As a generator takes them: the level of a slice may be one channel more.
+Inputs = Float[Array, 'batch height width inputs']
 Features = Float[Array, 'batch height width features']
 Scores = Float[Array, 'batch rows columns 1']  # logits, one for each patch
 Scalar = Float[Array, '']

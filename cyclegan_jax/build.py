@@ -13,12 +13,14 @@ import optax
 from cyclegan_jax import errors
 from cyclegan_jax import precision
 from cyclegan_jax import rules
+from cyclegan_jax import stored_config
 from cyclegan_jax.contrast import crops
 from cyclegan_jax.contrast import fit
 from cyclegan_jax.contrast import layer
 from cyclegan_jax.gan import schedules
 from cyclegan_jax.gan import state as state_lib
 from cyclegan_jax.gan import steps
+from cyclegan_jax.mri import channels
 from cyclegan_jax.networks import discriminators
 from cyclegan_jax.networks import generators
 
@@ -90,13 +92,17 @@ def train_step(config: ml_collections.ConfigDict) -> Callable:
   """`step(state, batch, key, *, axis_name)` as the config has it."""
   objective = steps.Objective(**config.loss)
   cut = None
+  levelled = stored_config.input_channels(config) == channels.LEVELLED
   if config.crop_size:
     cut = functools.partial(
       crops.cut,
       size=config.crop_size,
       deviation=fit.SURROUNDINGS * config.image_size,
       placed=config.generator.get('contrast_map', False),
+      levelled=levelled,
     )
+  elif levelled:
+    cut = crops.part
 
   def step(state, batch, key, *, axis_name=None):
     with precision.choose(config.precision):

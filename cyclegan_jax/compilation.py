@@ -14,6 +14,7 @@ from cyclegan_jax import build
 from cyclegan_jax import checks
 from cyclegan_jax import console
 from cyclegan_jax import errors
+from cyclegan_jax import stored_config
 from cyclegan_jax.runtime import cache_folders
 from cyclegan_jax.runtime import devices
 from cyclegan_jax.runtime import host
@@ -153,7 +154,8 @@ def _count_bytes(config):
 
 def _compile(config, state, key, steps_per_epoch, shelf):
   rows = config.batch_size // jax.process_count()
-  shape = (rows, config.image_size, config.image_size, config.channels)
+  channels = stored_config.input_channels(config)
+  shape = (rows, config.image_size, config.image_size, channels)
   batch = {domain: np.zeros(shape, np.float32) for domain in 'ab'}
   console.say('compiling; a later start with the same sizes is quicker')
   with explain_memory():

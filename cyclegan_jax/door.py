@@ -139,8 +139,9 @@ class Model:
     """The network alone: images [B, H, W, C] in [-1, 1] to as many.
 
     Args:
-      images: float; H and W divide by `translator.multiple`, C is 1, or 3 where
-        it was trained in colour. Every new shape is compiled once.
+      images: float; H and W divide by `translator.multiple`, C is 1; 3 where it
+        was trained in colour; 2 where it goes by the level of slices
+        (`mri.channels`). Every new shape is compiled once.
 
     Raises:
       errors.UserError: for another shape.

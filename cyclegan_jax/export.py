@@ -14,6 +14,7 @@ from cyclegan_jax import version
 from cyclegan_jax.inference import translation
 from cyclegan_jax.interop import formats
 from cyclegan_jax.interop import verification
+from cyclegan_jax.mri import channels
 from cyclegan_jax.runtime import kept
 
 
@@ -105,7 +106,15 @@ def describe(
     )
     for side, domain in (('source', start), ('target', end))
   }
-  images = f'float32 {layout} in [-1, 1], C = {network.channels}'
+  taken, made = (
+    f'float32 {layout} in [-1, 1], C = {count}'
+    for count in (network.inputs, network.channels)
+  )
+  if network.inputs == channels.LEVELLED:
+    taken += (
+      ', gray and the level of the slice: 0 at the widest slice of the head, 1 '
+      'where it ends in the direction of later ones, -1 of earlier ones'
+    )
   return {
     'notice': translation.NOTICE,
     'software': version.SOFTWARE,
@@ -122,6 +131,6 @@ def describe(
     if meta.intensities[start].pictures
     else str(meta.config['data']['spacing']),
     'size_multiple': str(multiple),
-    'input': f'images: {images}; H and W are multiples of {multiple}',
-    'output': f'translated: {images}, of the shape of the input',
+    'input': f'images: {taken}; H and W are multiples of {multiple}',
+    'output': f'translated: {made}, of the height and width of the input',
   }

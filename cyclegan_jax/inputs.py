@@ -33,7 +33,7 @@ def open_data(config: ml_collections.ConfigDict) -> sources.Data:
     min_foreground=data.min_foreground,
     slice_range=data.slice_range,
     simulated=not data.train_a,
-    channels=config.channels,
+    channels=stored_config.input_channels(config),
   )
 
 

@@ -193,8 +193,9 @@ def _describe(generator):
     for field in dataclasses.fields(generator)
     if field.name not in _FREE
   }
-  mapped = getattr(generator, 'start', None) is not None
+  start = getattr(generator, 'start', None)
   return fields | {
     'network': type(generator).__name__.lower(),
-    'contrast_map': mapped,
+    'contrast_map': start is not None,
+    'contrast_look': start and start.look,
   }

@@ -117,7 +117,9 @@ def _width(facts, before):
 def _kind(facts, before):
   """What is right for whole heads, and for brains."""
   whole = any(facts.whole)
-  look = 'depth' if whole or 'crop_size' in before else 'surroundings'
+  look = 'surroundings'
+  if whole or 'crop_size' in before:
+    look = 'depth' if facts.spacing is None else 'place'
   if whole:
     cycle, why = 3.0, ['whole heads: fat takes the range, a cycle loss of 3']
   else:
@@ -126,6 +128,11 @@ def _kind(facts, before):
     why.append(
       'one folder shows whole heads and the other brains alone: strip the '
       'skull of both, or of none, and plan again'
+    )
+  if look == 'place':
+    why.append(
+      'contrast maps by depth and by how high a slice is: eyes are no brain, '
+      'fat below the skin is no white matter'
     )
   fields: dict[str, Any] = {
     'generator.contrast_look': look,

@@ -55,7 +55,7 @@ def load_translators(
       step=meta.step,
       run=found.run,
       network=config.generator.network,
-      channels=config.channels,
+      channels=stored_config.input_channels(config),
     )
   return translators
 

@@ -153,7 +153,7 @@ RULES = {
   'generator.skip_leak': _SLOPE,
   'generator.norm': _one_of('instance', 'folded'),
   'generator.blocks': _between(1, 1000),
-  'generator.contrast_look': _one_of('surroundings', 'depth'),
+  'generator.contrast_look': _one_of('surroundings', 'depth', 'place'),
   'generator.reach': _between(0, 10),
   'discriminator.features': _WIDTH,
   'discriminator.layers': _between(1, 13),
@@ -217,13 +217,15 @@ def check_values(fields: Mapping[str, Any]):
   mapped = fields.get(prefix + 'contrast_map')
   if fields.get(prefix + 'reach') and not mapped:
     refuse(prefix + 'reach', '0 without --config.generator.contrast_map=True')
-  by_depth = fields.get(prefix + 'contrast_look') == 'depth'
-  if crop and mapped and not by_depth:
+  look = mapped and fields.get(prefix + 'contrast_look')
+  if crop and look == 'surroundings':
     refuse(
       'crop_size',
       '0, or take --config.generator.contrast_look=depth: crops do not show '
       'the surroundings of their pixels',
     )
+  if look == 'place' and len(fields['data.planes']) > 1:
+    refuse('data.planes', 'one with --config.generator.contrast_look=place')
   if not fields['data.train_a'] and side > _SIMULATED:
     refuse('image_size', f'at most {_SIMULATED:,} with the simulated heads')
   for name in ('batch_size', 'pool_size'):

@@ -17,15 +17,13 @@ from cyclegan_jax import checks
 from cyclegan_jax import compilation
 from cyclegan_jax import errors
 from cyclegan_jax import inputs
+from cyclegan_jax import maps
 from cyclegan_jax import meta as meta_lib
 from cyclegan_jax import predecessor
 from cyclegan_jax import resume
 from cyclegan_jax import stored_config
-from cyclegan_jax.contrast import start as start_lib
-from cyclegan_jax.data import slices as slices_lib
 from cyclegan_jax.data import sources
 from cyclegan_jax.gan import state as state_lib
-from cyclegan_jax.mri import channels
 from cyclegan_jax.reporting import description as description_lib
 from cyclegan_jax.reporting import logbook as logbook_lib
 from cyclegan_jax.reporting import outlet
@@ -226,44 +224,10 @@ def begin(
     UserError: if those are damaged.
   """
   if not config.start_from:
-    run.state = fit_start(config, run.data, run.state, shelf)
+    run.state = maps.fit_start(config, run.data, run.state, shelf)
     return
   run.state, started = predecessor.begin(config, run.state)
   run.meta = dataclasses.replace(run.meta, started_from=started)
-
-
-def fit_start(
-  config: ml_collections.ConfigDict,
-  data: sources.Data,
-  state: state_lib.CycleGANState,
-  shelf: shelf_lib.Shelf | None = None,
-) -> state_lib.CycleGANState:
-  """A fresh state that begins as contrast maps, if the config has any."""
-  if not config.generator.get('contrast_map'):
-    return state
-  # By one machine: another may round differently.
-  maps = processes.first_alone(
-    functools.partial(_fit_maps, config, data, shelf), 'maps'
-  )
-  return start_lib.put(state, processes.tell_facts(maps))
-
-
-def _fit_maps(config, data, shelf):
-  settings = build.contrast_settings(config)
-
-  def fit():
-    images = {}
-    for domain, each in data.train.items():
-      loaded = slices_lib.load_spread(each, start_lib.count_slices(each.size))
-      images[domain] = (channels.to_gray(loaded) + 1) / 2
-    return start_lib.write(start_lib.fit_maps(images, **settings))
-
-  # They are of these people: they lie where the slices do.
-  shelf = shelf and shelf._replace(folder=inputs.slice_cache(config))
-  made_of = [data.fingerprints(), config.channels, settings]
-  maps = start_lib.read(shelf_lib.recall(shelf, 'maps', made_of, fit))
-  chosen = start_lib.choose(maps, build.names(config))
-  return {direction: values.tolist() for direction, values in chosen.items()}
 
 
 def save(

@@ -3,6 +3,7 @@
 import ml_collections
 
 from cyclegan_jax import rules
+from cyclegan_jax.mri import channels
 from cyclegan_jax.runtime import cache_folders
 
 HIDDEN = '(see config.json)'
@@ -56,3 +57,10 @@ def read(stored: dict) -> ml_collections.ConfigDict:
     if not cache_folders.is_usable(section[field]):
       section[field] = ''
   return config
+
+
+def input_channels(config: ml_collections.ConfigDict) -> int:
+  """How many a generator takes: by place, the level of slices is one more."""
+  by_place = config.generator.get('contrast_look') == 'place'
+  mapped = config.generator.get('contrast_map', False)
+  return channels.LEVELLED if mapped and by_place else config.channels

@@ -16,6 +16,7 @@ from cyclegan_jax import errors
 from cyclegan_jax import inputs
 from cyclegan_jax import predecessor
 from cyclegan_jax import run as run_lib
+from cyclegan_jax import stored_config
 from cyclegan_jax.data import inventory as inventory_lib
 from cyclegan_jax.data import sources
 from cyclegan_jax.mri import patients
@@ -58,7 +59,7 @@ def survey(
       cache=cache,
       min_foreground=config.data.min_foreground,
       slice_range=config.data.slice_range,
-      channels=config.channels,
+      channels=stored_config.input_channels(config),
       report=console.report_progress(f'reading data.{name}'),
     )
     for name, place in inputs.find_sources(config).items()
@@ -206,7 +207,8 @@ def _try_step(config, steps_per_epoch):
     config, state, key, steps_per_epoch=steps_per_epoch
   )
   size = config.image_size
-  shape = (config.batch_size, size, size, config.channels)
+  channels = stored_config.input_channels(config)
+  shape = (config.batch_size, size, size, channels)
   images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
   batch = devices.shard({'a': images, 'b': images})
   taken = []

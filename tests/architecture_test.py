@@ -19,6 +19,7 @@ _BORDER = (
     'compilation',
     'evaluate',
     'inputs',
+    'maps',
     'predecessor',
     'restore',
   ),

@@ -21,6 +21,7 @@ from cyclegan_jax import build
 from cyclegan_jax import compilation
 from cyclegan_jax import errors
 from cyclegan_jax import restore
+from cyclegan_jax import stored_config
 from cyclegan_jax import train
 from cyclegan_jax.reporting import description as description_lib
 from cyclegan_jax.runtime import checkpoint
@@ -440,7 +441,9 @@ def test_every_config_traces(name):
   state = jax.eval_shape(
     build.create_state(config, build.networks(config), schedule)
   )
-  shape = (config.batch_size, config.image_size, config.image_size, 1)
+  channels = stored_config.input_channels(config)
+  side = config.image_size
+  shape = (config.batch_size, side, side, channels)
   batch = dict.fromkeys('ab', jax.ShapeDtypeStruct(shape, np.float32))
   key = jax.eval_shape(lambda: jax.random.key(0))
   after, metrics = jax.eval_shape(build.train_step(config), state, batch, key)

@@ -14,6 +14,8 @@ import numpy as np
 _SIDE = 24  # places along either side of a bounding box
 # ... and where depths tell places apart too, and how many depths
 _COARSE, _DEPTHS = 8, 10
+# ... and where levels do as well
+_MEDIUM, _HEIGHTS = 12, 16
 _LEVELS = 6  # groups of slices by how much of them the head fills
 _STEPS = 16  # of histograms
 
@@ -26,6 +28,7 @@ def average(
   *,
   size: int = 1,
   depths: np.ndarray | None = None,
+  levels: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """The pixels of heads at every place, and the means of what is weighted.
 
@@ -35,17 +38,23 @@ def average(
     size: how many indices there are.
     depths: [S, H, W] in [0, 1] of pixels below the outline, where places are to
       be told apart by them too.
+    levels: [S] in [0, 1] of slices, likewise; None: how much of them the head
+      fills tells slices apart.
 
   Returns:
     [P] counts and [size, P]: the weights of each index, per pixel.
   """
-  side = _SIDE if depths is None else _COARSE
+  side = _SIDE if depths is None else _COARSE if levels is None else _MEDIUM
   places = np.stack([_locate(mask, side) for mask in heads])
-  filled = heads.sum((1, 2))
-  ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
-  level = ranks * _LEVELS // len(heads)
-  places = (places + (level * side**2)[:, None, None])[heads]
-  total = _LEVELS * side**2
+  if levels is None:
+    filled = heads.sum((1, 2))
+    ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
+    group, groups = ranks * _LEVELS // len(heads), _LEVELS
+  else:
+    groups = _HEIGHTS
+    group = np.minimum((levels * groups).astype(int), groups - 1)
+  places = (places + (group * side**2)[:, None, None])[heads]
+  total = groups * side**2
   if depths is not None:
     deep = np.minimum((depths[heads] * _DEPTHS).astype(int), _DEPTHS - 1)
     places, total = places * _DEPTHS + deep, total * _DEPTHS

@@ -20,6 +20,7 @@ def cut(
   size: int,
   deviation: float,
   placed: bool = True,
+  levelled: bool = False,
 ) -> tuple[dict[str, chex.Array], dict[str, layer.Places | None]]:
   """A random square of every slice, within the box of its head and a margin.
 
@@ -29,6 +30,7 @@ def cut(
     size: sides of the squares, pixels.
     deviation: as in `layer.find_places`.
     placed: whether generators ask for the places of pixels.
+    levelled: whether the last channel is the level of slices.
 
   Returns:
     The squares, each [B, size, size, C], and their places in whole slices, or
@@ -37,13 +39,41 @@ def cut(
   cropped, places = {}, {}
   for row, (domain, images) in enumerate(sorted(batch.items())):
     own = jax.vmap(jax.random.fold_in, (0, None))(keys, row)
+    levels = None
+    if levelled:
+      images, levels = _part(images)
     gray = jnp.mean(images, -1, keepdims=True)
     whole = layer.find_places((gray + 1) / 2, deviation)
+    whole = whole._replace(levels=levels)
     cropped[domain], found = jax.vmap(functools.partial(_cut_one, size=size))(
       images, whole, own
     )
     places[domain] = found if placed else None
   return cropped, places
+
+
+def part(
+  batch: array_types.Batch, keys: array_types.Keys
+) -> tuple[dict[str, chex.Array], dict[str, layer.Places]]:
+  """Slices and their levels apart, as `cut` but whole.
+
+  Args:
+    batch: {'a', 'b'}, each [B, H, W, 2] in [-1, 1].
+    keys: not used.
+
+  Returns:
+    The slices, each [B, H, W, 1], and their levels as places.
+  """
+  del keys
+  images, places = {}, {}
+  for domain, each in batch.items():
+    images[domain], levels = _part(each)
+    places[domain] = layer.Places(None, None, levels)
+  return images, places
+
+
+def _part(images):
+  return images[..., :1], (images[..., 1:] + 1) / 2
 
 
 def _cut_one(image, places, key, *, size):

@@ -10,10 +10,13 @@ which is a linear regression for m (ecological regression, Goodman 1953). Looks
 are a pixel's intensity and the mean of its surroundings, or its depth below the
 outline of the head: either tells the fluid inside a brain from the bone around
 it, both dark in T1w, the depth also fat below the skin from white matter, both
-bright. Such a map finds inverted contrasts, which matching histograms cannot,
-and needs no network.
+bright. How high in the head a slice is tells eyes from brain besides. Such a
+map finds inverted contrasts, which matching histograms cannot, and needs no
+network.
 """
 
+import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,21 +24,24 @@ from scipy import ndimage
 
 from cyclegan_jax.contrast import atlas
 from cyclegan_jax.mri import head
+from cyclegan_jax.mri import levels as levels_lib
 
 SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
-LOOKS = ('surroundings', 'depth')
+# What tells pixels of one intensity apart; the place is depth and level.
+LOOKS = ('surroundings', 'depth', 'place')
 OUTLINE = 0.3  # of the surroundings are head: a corner's share; depth is 0
 # Found on T1w and T2w of two people, and much the same a factor of 3 around.
-_KNOTS = (12, 8)  # of intensity, of surroundings
-_BENDING, _SLOPE = 1e-3, 1e-3
+_KNOTS = (12, 8)  # of intensity, of surroundings or depth
+_HEIGHTS = 6  # of the level
+_BENDING, _SLOPE, _CHANGE = 1e-3, 1e-3, 3e-3  # the last from level to level
 
 
 class ContrastMap(NamedTuple):
-  """What looks like this becomes that: bilinear between knots. Air stays air.
+  """What looks like this becomes that: linear between knots. Air stays air.
 
   Attributes:
     values: [K, L] at equally spaced intensities and depths, or means of
-      surroundings, both from 0 to 1.
+      surroundings, both from 0 to 1; by place [K, L, M], and levels.
     explained: share of the variance between the places of the target that it
       explains, at most 1; near or below 0, nothing is known of the contrast.
   """
@@ -45,7 +51,12 @@ class ContrastMap(NamedTuple):
 
 
 def fit_map(
-  source: np.ndarray, target: np.ndarray, *, deviation: float, look: str
+  source: np.ndarray,
+  target: np.ndarray,
+  *,
+  deviation: float,
+  look: str,
+  levels: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> ContrastMap:
   """Finds the map from one contrast to another in unpaired slices.
 
@@ -58,57 +69,81 @@ def fit_map(
     deviation: of the Gaussian that averages surroundings, pixels;
       `SURROUNDINGS` of a side that the head about fills.
     look: what tells pixels of one intensity apart, one of `LOOKS`.
+    levels: of the slices of both, [S] and [T] in [0, 1], for a map by place;
+      None: the middle.
   """
   from scipy import optimize  # not for those who only train without it
 
   heads, target_heads = head.find_heads(source), head.find_heads(target)
   depths = target_depths = None
-  if look == 'depth':
+  if look != 'surroundings':
     depths, target_depths = (
       measure_depth(each, deviation) for each in (heads, target_heads)
     )
+  own, others = levels or (None, None)
+  knots = unchanged(look).shape
   counts, shares = atlas.average(
     heads,
-    _look(source, _blur(source, deviation) if depths is None else depths),
-    size=_KNOTS[0] * _KNOTS[1],
+    _look(source, look, depths, deviation, own),
+    size=math.prod(knots),
     depths=depths,
+    levels=own,
   )
   target_counts, (means,) = atlas.average(
-    target_heads, [(0, target)], depths=target_depths
+    target_heads, [(0, target)], depths=target_depths, levels=others
   )
   weights = atlas.weigh(counts, target_counts)
   if not weights.any():
-    return ContrastMap(unchanged(), 0.0)
-  roots = np.sqrt(weights)
-  bends = np.kron(np.diff(np.eye(_KNOTS[0]), 2, axis=0), np.eye(_KNOTS[1]))
-  slopes = np.kron(np.eye(_KNOTS[0]), np.diff(np.eye(_KNOTS[1]), axis=0))
-  smooth = np.vstack(
-    [
-      np.sqrt(_BENDING / _KNOTS[1]) * bends,
-      np.sqrt(_SLOPE / _KNOTS[1]) * slopes,
-    ]
-  )
+    return ContrastMap(unchanged(look), 0.0)
+  seen = weights > 0 if look == 'place' else slice(None)  # of many places
+  roots = np.sqrt(weights[seen])
+  smooth = _penalise(knots)
   values = optimize.lsq_linear(
-    np.vstack([roots[:, None] * shares.T, smooth]),
-    np.concatenate([roots * means, np.zeros(len(smooth))]),
+    np.vstack([roots[:, None] * shares.T[seen], smooth]),
+    np.concatenate([roots * means[seen], np.zeros(len(smooth))]),
     bounds=(0, np.quantile(target[target_heads], 0.99)),
   ).x
   rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
   return ContrastMap(
-    values.reshape(_KNOTS), float(1 - rest / spread) if spread else 0.0
+    values.reshape(knots), float(1 - rest / spread) if spread else 0.0
   )
 
 
+def _penalise(knots):
+  """What is to be small besides: bends by intensity, changes by the rest."""
+  weights = (_BENDING, _SLOPE, _CHANGE)
+  rows = []
+  for axis, weight in enumerate(weights[: len(knots)]):
+    parts = [np.eye(count) for count in knots]
+    parts[axis] = np.diff(parts[axis], 1 if axis else 2, axis=0)
+    scale = np.sqrt(weight / math.prod(knots[1:]))
+    rows.append(scale * functools.reduce(np.kron, parts))
+  return np.vstack(rows)
+
+
 def apply_map(
-  values: np.ndarray, images: np.ndarray, *, deviation: float, look: str
+  values: np.ndarray,
+  images: np.ndarray,
+  *,
+  deviation: float,
+  look: str,
+  levels: np.ndarray | None = None,
 ) -> np.ndarray:
-  """Maps [S, H, W] in [0, 1]; what is air stays as it is, with its noise."""
+  """Maps [S, H, W] in [0, 1]; what is air stays as it is, with its noise.
+
+  Args:
+    values: of a map.
+    images: as said.
+    deviation: as in `fit_map`.
+    look: likewise.
+    levels: likewise, of the slices, [S].
+  """
   flat, heads = np.ravel(values), head.find_heads(images)
-  if look == 'depth':
-    looks = _look(images, measure_depth(heads, deviation))
-  else:
-    looks = _look(images, _blur(images, deviation))
+  depths = None
+  if look != 'surroundings':
+    depths = measure_depth(heads, deviation)
+  looks = _look(images, look, depths, deviation, levels)
   return np.where(heads, sum(flat[k] * share for k, share in looks), images)
 
 
@@ -122,10 +157,13 @@ def measure_depth(heads: np.ndarray, deviation: float) -> np.ndarray:
   return np.clip((around - OUTLINE) / (1 - OUTLINE), 0, 1)
 
 
-def unchanged() -> np.ndarray:
-  """The `values` of the map that leaves everything as it is, [K, L] float32."""
+def unchanged(look: str) -> np.ndarray:
+  """The float32 `values` of the map that leaves everything as it is."""
   intensities = np.linspace(0, 1, _KNOTS[0], dtype=np.float32)
-  return np.repeat(intensities[:, None], _KNOTS[1], axis=1)
+  values = np.repeat(intensities[:, None], _KNOTS[1], axis=1)
+  if look == 'place':
+    values = np.repeat(values[..., None], _HEIGHTS, axis=2)
+  return values
 
 
 def _blur(images, deviation):
@@ -134,17 +172,28 @@ def _blur(images, deviation):
   )
 
 
-def _look(images, others):
+def _look(images, look, depths, deviation, levels):
   """How pixels look by their intensities and their depths or surroundings.
 
-  Four (look, share) of each pixel, each [S, H, W], as both arguments are.
+  Four (look, share) of each pixel, each [S, H, W]; by place eight.
   """
+  others = _blur(images, deviation) if depths is None else depths
   pairs = [
     atlas.share_levels(each, knots)
     for each, knots in zip((images, others), _KNOTS, strict=True)
   ]
-  return [
+  looks = [
     (first * _KNOTS[1] + second, share * other)
     for first, share in pairs[0]
     for second, other in pairs[1]
+  ]
+  if look != 'place':
+    return looks
+  if levels is None:
+    levels = np.full(len(images), levels_lib.MIDDLE)
+  heights = atlas.share_levels(levels[:, None, None], _HEIGHTS)
+  return [
+    (place * _HEIGHTS + height, share * other)
+    for place, share in looks
+    for height, other in heights
   ]

@@ -10,6 +10,8 @@ import numpy as np
 
 from cyclegan_jax import array_types
 from cyclegan_jax.contrast import fit
+from cyclegan_jax.mri import channels
+from cyclegan_jax.mri import levels as levels_lib
 
 _EXACT = 'highest'  # accelerators round what they multiply, unless told not to
 # Of the range: what tissue is above the air, and above it less blurred.
@@ -23,10 +25,13 @@ class Places(NamedTuple):
   Attributes:
     heads: [B, H, W, 1] bool.
     depths: below the outline, `contrast.fit.measure_depth`, [B, H, W, 1].
+    levels: of their slices, `mri.levels`, [B, H, W, 1] in [0, 1]; None: the
+      middle, or not asked for.
   """
 
-  heads: chex.Array
-  depths: chex.Array
+  heads: chex.Array | None
+  depths: chex.Array | None
+  levels: chex.Array | None = None
 
 
 class ContrastLayer(nn.Module):
@@ -45,17 +50,27 @@ class ContrastLayer(nn.Module):
   deviation: float
   look: str = 'surroundings'
 
+  @property
+  def inputs(self) -> int:
+    """Channels that it takes."""
+    return channels.LEVELLED if self.look == 'place' else 1
+
   @nn.compact
   def __call__(self, images, places: Places | None = None):
     """Images [B, H, W, 1] in [-1, 1] to the map's, before `tanh`.
 
     Args:
-      images: as said.
+      images: as said; by place with the level of their slices for a second
+        channel, as in `mri.channels`.
       places: of their pixels; None: as the images tell themselves. Crops do
         not.
     """
-    values = self.param('values', lambda _: jnp.asarray(fit.unchanged()))
+    values = self.param(
+      'values', lambda _: jnp.asarray(fit.unchanged(self.look))
+    )
     unit = (images + 1) / 2
+    if images.shape[-1] == channels.LEVELLED and places is None:
+      unit, places = unit[..., :1], Places(None, None, unit[..., 1:])
     mapped = map_contrast(unit, values, self.deviation, self.look, places)
     mapped = 2 * mapped - 1
     return jnp.arctanh(jnp.clip(mapped, -INSIDE, INSIDE))
@@ -72,18 +87,32 @@ def map_contrast(
 
   Heads are as `find_heads` sees them, or as `places` says.
   """
-  if look == 'depth':
-    places = places or find_places(images, deviation)
-    heads, other = places
-  else:
+  if look == 'surroundings':
     heads, other = find_heads(images), _blur(images, deviation)
+  elif places is None or places.heads is None or places.depths is None:
+    heads, other = _measure_depths(images, deviation)
+  else:
+    heads, other = places.heads, places.depths
   own, around = (
     _share(each, knots)
-    for each, knots in zip((images, other), values.shape, strict=True)
+    for each, knots in zip((images, other), values.shape[:2], strict=True)
   )
-  rows = jnp.einsum('kl,k...->l...', values, own, precision=_EXACT)
+  if look == 'place':
+    tables = _choose_tables(values, images, places)
+    rows = jnp.einsum('bkl,kb...->lb...', tables, own, precision=_EXACT)
+  else:
+    rows = jnp.einsum('kl,k...->l...', values, own, precision=_EXACT)
   mapped = jnp.sum(rows * around, 0)
   return jnp.where(heads, mapped, images)
+
+
+def _choose_tables(values, images, places):
+  """The table of each slice at its level, [B, K, L]."""
+  levels = None if places is None else places.levels
+  if levels is None:
+    levels = jnp.full_like(images, levels_lib.MIDDLE)
+  shares = _share(levels[:, :1, :1], values.shape[2])[..., 0, 0, 0]
+  return jnp.einsum('klm,mb->bkl', values, shares, precision=_EXACT)
 
 
 def find_places(images: array_types.Images, deviation: float) -> Places:
@@ -93,9 +122,14 @@ def find_places(images: array_types.Images, deviation: float) -> Places:
     images: as said.
     deviation: of the Gaussian that tells the depth, pixels.
   """
+  return Places(*_measure_depths(images, deviation))
+
+
+def _measure_depths(images, deviation):
+  """Heads, and how deep below their outlines pixels are."""
   heads = find_heads(images)
   around = _blur(heads.astype(images.dtype), deviation)
-  return Places(heads, (around - fit.OUTLINE) / (1 - fit.OUTLINE))
+  return heads, (around - fit.OUTLINE) / (1 - fit.OUTLINE)
 
 
 def _blur(images, deviation):

@@ -20,7 +20,11 @@ def count_slices(size: int) -> int:
 
 
 def fit_maps(
-  images: Mapping[str, np.ndarray], *, deviation: float, look: str
+  images: Mapping[str, np.ndarray],
+  *,
+  deviation: float,
+  look: str,
+  levels: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, fit.ContrastMap]:
   """The contrast maps {'ab', 'ba'} of two domains, `fit.fit_map`.
 
@@ -28,10 +32,15 @@ def fit_maps(
     images: of domain 'a' and 'b', unpaired, each [N, S, S] in [0, 1].
     deviation: as in `fit.fit_map`.
     look: likewise.
+    levels: of the slices of domain 'a' and 'b', [N] in [0, 1], likewise.
   """
   return {
     source + target: fit.fit_map(
-      images[source], images[target], deviation=deviation, look=look
+      images[source],
+      images[target],
+      deviation=deviation,
+      look=look,
+      levels=(levels[source], levels[target]) if levels else None,
     )
     for source, target in ('ab', 'ba')
   }

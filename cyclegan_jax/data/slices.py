@@ -18,6 +18,7 @@ from cyclegan_jax.data import records
 from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import levels
 from cyclegan_jax.mri.formats import dispatch
 
 # More broken pictures than this share, and the folder is not to be trusted.
@@ -32,6 +33,7 @@ class Slice(NamedTuple):
     path: of the cache entry.
     row: of the slice in it.
     channels: of the slices there.
+    level: how high in the head it is, `mri.levels`; None in pictures.
   """
 
   name: str
@@ -43,6 +45,7 @@ class Slice(NamedTuple):
   path: pathlib.Path
   row: int
   channels: int = 1
+  level: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +61,7 @@ class SliceSet:
     content: changes when the files or what was made of them does.
     blank: how many slices were left out for lack of a head.
     corrupt: how many files were left out because they cannot be decoded.
-    channels: of the networks that are to see them.
+    channels: of the networks that are to see them, as in `mri.channels`.
   """
 
   source: str
@@ -87,7 +90,10 @@ class SliceSet:
     pixels = np.fromfile(
       chosen.path, np.float32, count, offset=chosen.row * 4 * count
     )
-    return channels_lib.spread(pixels.reshape(shape), self.channels)[0]
+    images = pixels.reshape(shape)
+    if self.channels == channels_lib.LEVELLED and chosen.level is not None:
+      images = channels_lib.add_levels(images, np.array([chosen.level]))
+    return channels_lib.spread(images, self.channels)[0]
 
   def fingerprint(self) -> str:
     """Changes when the slices do, not when their folder moves.
@@ -152,6 +158,7 @@ def open_slices(
   done, total = 0, sum(len(scan.paths) for scan in scans)
   slices, known, contents, corrupt, blank = [], {}, [], [], 0
   scans = sorted(scans, key=lambda scan: (group_of(scan), scan.name))
+  kept = channels_lib.of_images(channels)
   for name, group in itertools.groupby(scans, key=group_of):
     group = list(group)
     report(done, total)
@@ -161,7 +168,7 @@ def open_slices(
     # Patients and slices are named after files, so names count as content.
     names = [scan.name for scan in group]
     # Nothing more of gray ones: older versions knew no others.
-    coloured = (channels,) * (channels > 1 and group[0].is_picture)
+    coloured = (kept,) * (kept > 1 and group[0].is_picture)
     made_with = (settings, center, content, names, *coloured)
     key = cache_lib.hash_text(decode.VERSION, *made_with)
 
@@ -171,7 +178,7 @@ def open_slices(
         group,
         settings,
         centers=center,
-        channels=channels,
+        channels=kept,
         report=lambda more: report(done + more, total),
       ).to_json()
 
@@ -184,10 +191,7 @@ def open_slices(
     if decoded.slices:
       contents.append(key)
       known[name] = decoded
-      slices += (
-        Slice(**each._asdict(), path=path, row=row, channels=decoded.channels)
-        for row, each in enumerate(decoded.slices)
-      )
+      slices += _place(decoded, path)
     done += len(paths)
   report(total, total)
   _check_corrupt(source, corrupt, total)
@@ -201,6 +205,26 @@ def open_slices(
     corrupt=len(corrupt),
     channels=channels,
   )
+
+
+def _place(decoded, path):
+  """The slices of a cache entry; pictures do not say how high they are."""
+  heights: dict[int, float] = {}
+  for plane in {each.plane for each in decoded.slices} - {None}:
+    rows = [
+      row for row, each in enumerate(decoded.slices) if each.plane == plane
+    ]
+    areas = [decoded.slices[row].head for row in rows]
+    found = levels.measure_levels(areas).tolist()
+    heights |= dict(zip(rows, found, strict=True))
+  for row, each in enumerate(decoded.slices):
+    yield Slice(
+      **each._asdict(),
+      path=path,
+      row=row,
+      channels=decoded.channels,
+      level=heights.get(row),
+    )
 
 
 def _check_corrupt(source, corrupt, total):

@@ -12,6 +12,7 @@ from cyclegan_jax.data import cache as cache_lib
 from cyclegan_jax.data import held_out as held_out_lib
 from cyclegan_jax.data import phantom
 from cyclegan_jax.data import slices
+from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import patients
@@ -72,7 +73,7 @@ def open_data(
     min_foreground: slices of which a head fills less are left out of training.
     slice_range: what part of every volume to train on, shares along its plane.
     simulated: whether these are the embedded heads.
-    channels: of the networks.
+    channels: that generators take, as in `mri.channels`.
 
   Raises:
     UserError: for folders and files that cannot be used.
@@ -113,6 +114,12 @@ def open_data(
     )
     for name in ('train_a', 'train_b')
   }
+  for each in train.values():
+    if channels == channels_lib.LEVELLED and each.slices[0].level is None:
+      raise errors.UserError(
+        f'{each.source}: pictures do not say how high in the head they are; '
+        'take --config.generator.contrast_look=depth'
+      )
   held_out = None
   if 'test_a' in found:
     held_out = held_out_lib.open_pairs(

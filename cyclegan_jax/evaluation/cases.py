@@ -143,9 +143,9 @@ def load_pictures(
   for domain, each in scans.items():
     other = 'b' if domain == 'a' else 'a'
     translator = translators[domain + other]
+    kept = channels.of_images(translator.channels)
     spread = [
-      channels.spread(_read_canvas(scan, translator), translator.channels)
-      for scan in each
+      channels.spread(_read_canvas(scan, translator), kept) for scan in each
     ]
     unit = np.concatenate(spread)
     stages = {domain: unit, f'fake_{other}': np.empty_like(unit)}
@@ -155,12 +155,18 @@ def load_pictures(
       report(done, total)
       rows = slice(start, start + batch_size)
       fakes = translation.generate_batch(
-        translator.generate, unit[rows], batch_size
+        translator.generate,
+        unit[rows],
+        batch_size,
+        channels=translator.channels,
       )
       stages[f'fake_{other}'][rows] = fakes
       if cycle:
         stages[f'cycled_{domain}'][rows] = translation.generate_batch(
-          translators[other + domain].generate, fakes, batch_size
+          translators[other + domain].generate,
+          fakes,
+          batch_size,
+          channels=translator.channels,
         )
       done += len(fakes)
     images |= {

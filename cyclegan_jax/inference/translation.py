@@ -10,6 +10,7 @@ from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
+from cyclegan_jax.mri import levels
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 
@@ -35,7 +36,7 @@ class Translator:
     step: of the checkpoint.
     run: name of the workdir.
     network: name of the generator's class.
-    channels: C.
+    channels: that `generate` takes, as in `mri.channels`.
     devices: among which `generate` divides B, best a multiple of it.
   """
 
@@ -91,7 +92,7 @@ def translate_volume(
     multiple: what H and W must be divisible by.
     scaling: of the source's intensities; None: fitted to them.
     target: of the result's; None: that of the source.
-    channels: C.
+    channels: that it takes, as in `mri.channels`.
     report: called with the slices done and their number.
 
   Returns:
@@ -181,14 +182,18 @@ def translate_units(
     images = np.array(stack.images)
     # A blank slice has no anatomy to translate, and the networks, which never
     # saw one, would make some up.
-    rows = np.flatnonzero(stack.heads.mean(axis=(1, 2)) >= _BLANK)
+    shares = stack.heads.mean(axis=(1, 2))
+    rows = np.flatnonzero(shares >= _BLANK)
+    heights = levels.measure_levels(shares)
     done += len(images) - len(rows)
     for start in range(0, len(rows), batch_size):
       report(done, total)
       chosen = rows[start : start + batch_size]
-      fakes = generate_batch(
-        generate, canvas.lay(stack, chosen), batch_size, channels=channels
-      )
+      shown = canvas.lay(stack, chosen)
+      if channels == channels_lib.LEVELLED:
+        shown = channels_lib.add_levels(shown, heights[chosen])
+      fakes = generate_batch(generate, shown, batch_size, channels=channels)
+      fakes = channels_lib.to_gray(fakes) if images.ndim == 3 else fakes
       images[chosen] = canvas.lift(fakes, stack)
       done += len(chosen)
     result += volume_lib.from_plane(images, volume.affine, plane)
@@ -209,7 +214,7 @@ def generate_batch(
     generate: images [B, H, W, C] in [-1, 1] to the same shape.
     images: [N, H, W], or [N, H, W, C]; gray ones stay gray.
     batch_size: B.
-    channels: C.
+    channels: that it takes, as in `mri.channels`.
   """
   filled = images[np.resize(np.arange(len(images)), batch_size)]
   fakes = generate(channels_lib.spread(filled, channels))[: len(images)]
@@ -236,10 +241,9 @@ def read_scaled(
   Raises:
     UserError: naming the file and what is wrong with it.
   """
-  if volume is None or (scan.is_picture and translator.channels > 1):
-    volume = dispatch.read_scan(
-      scan, index=settings.index, channels=translator.channels
-    )
+  kept = channels_lib.of_images(translator.channels)
+  if volume is None or (scan.is_picture and kept > 1):
+    volume = dispatch.read_scan(scan, index=settings.index, channels=kept)
   typical = translator.intensities[0].scaling
   deep = scan.is_picture and volume.voxels.dtype != np.uint8
   if (

@@ -10,18 +10,25 @@ from cyclegan_jax.interop import onnx_graph
 def add_start(
   graph: onnx_graph.Graph, images: str, start: layer.ContrastLayer, params: dict
 ) -> str:
-  """`layer.ContrastLayer`: images [B, 1, H, W] to the map's, before tanh."""
+  """`layer.ContrastLayer`: images [B, C, H, W] to the map's, before tanh."""
   one, two = graph.constant(1.0), graph.constant(2.0)
   unit = graph.add('Div', graph.add('Add', images, one), two)
-  mapped = _map_contrast(graph, unit, params['values'], start)
+  level = None
+  if start.look == 'place':
+    unit, level = (
+      onnx_graph.take_channels(graph, unit, channel, channel + 1)
+      for channel in (0, 1)
+    )
+  mapped = _map_contrast(graph, unit, level, params['values'], start)
   mapped = graph.add('Sub', graph.add('Mul', mapped, two), one)
   return graph.add('Atanh', _clip(graph, mapped, -layer.INSIDE, layer.INSIDE))
 
 
-def _map_contrast(graph, images, values, start):
+def _map_contrast(graph, images, level, values, start):
   heads = _find_heads(graph, images)
+  by_depth = start.look != 'surroundings'
   other = images
-  if start.look == 'depth':
+  if by_depth:
     other = graph.add('Cast', heads, to=onnx_graph.onnx.TensorProto.FLOAT)
   window = layer.make_window(start.deviation)
   radius = len(window) // 2
@@ -31,22 +38,28 @@ def _map_contrast(graph, images, values, start):
   ):
     kernel = graph.constant(window.reshape(shape))
     other = graph.add('Conv', other, kernel, pads=pads)
-  if start.look == 'depth':
+  if by_depth:
     above = graph.add('Sub', other, graph.constant(fit.OUTLINE))
     other = graph.add('Div', above, graph.constant(1 - fit.OUTLINE))
-  looks = [
+  read = (images, other) if level is None else (images, other, level)
+  # (place in the table, share) of the knots around
+  around, *rest = [
     _share(graph, each, knots)
-    for each, knots in zip((images, other), values.shape, strict=True)
+    for each, knots in zip(read, values.shape, strict=True)
   ]
+  for more, knots in zip(rest, values.shape[1:], strict=True):
+    count = graph.constant(knots, np.int64)
+    around = [
+      (graph.add('Add', start, column), graph.add('Mul', share, other))
+      for row, share in around
+      for start in [graph.add('Mul', row, count)]
+      for column, other in more
+    ]
   table = graph.constant(values.reshape(-1))
-  columns = graph.constant(values.shape[1], np.int64)
-  parts = []
-  for row, share in looks[0]:
-    row = graph.add('Mul', row, columns)
-    for column, other in looks[1]:
-      found = graph.add('Gather', table, graph.add('Add', row, column))
-      weight = graph.add('Mul', share, other)
-      parts.append(graph.add('Mul', found, weight))
+  parts = [
+    graph.add('Mul', graph.add('Gather', table, place), share)
+    for place, share in around
+  ]
   mapped = graph.add('Sum', *parts)
   return graph.add('Where', heads, mapped, images)
 

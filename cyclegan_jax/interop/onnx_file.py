@@ -67,7 +67,11 @@ def make_model(
   else:
     output = _add_resnet(graph, network, params)
   return onnx_graph.finish(
-    graph, output, channels=network.channels, metadata=dict(metadata)
+    graph,
+    output,
+    inputs=network.inputs,
+    channels=network.channels,
+    metadata=dict(metadata),
   )
 
 
@@ -118,7 +122,10 @@ def _add_resnet(graph, network, params):
     features = onnx_graph.reflect(graph, features, margin)
     return onnx_graph.conv(graph, features, layer, stride=1, padding=0)
 
-  features = norm(padded_conv('images', params['in']), network.features)
+  shown = 'images'
+  if network.inputs > network.channels:
+    shown = onnx_graph.take_channels(graph, 'images', 0, network.channels)
+  features = norm(padded_conv(shown, params['in']), network.features)
   features = graph.add('Relu', features)
   for i in (1, 2):
     layer = params[f'down_{i}']

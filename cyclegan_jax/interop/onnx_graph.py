@@ -43,30 +43,39 @@ class Graph:
     return self.constant(values, np.int64)
 
 
+def take_channels(graph: Graph, images: str, first: int, end: int) -> str:
+  """Channels `first` to `end` of images [B, C, H, W]."""
+  places = (graph.integers(each) for each in (first, end, 1))
+  return graph.add('Slice', images, *places)
+
+
 def finish(
-  graph: Graph, output: str, *, channels: int, metadata: dict[str, str]
+  graph: Graph,
+  output: str,
+  *,
+  inputs: int,
+  channels: int,
+  metadata: dict[str, str],
 ) -> onnx.ModelProto:
   """The model from 'images' to 'translated', [batch, channels, height, width].
 
   Args:
     graph: whose nodes begin with 'images'.
     output: the value that is the result.
-    channels: of both.
+    inputs: channels of 'images'.
+    channels: of the result.
     metadata: for `metadata_props`.
   """
   graph.nodes.append(helper.make_node('Identity', [output], ['translated']))
-  shape = ('batch', channels, 'height', 'width')
+  taken, made = (
+    helper.make_tensor_value_info(
+      name, onnx.TensorProto.FLOAT, ('batch', count, 'height', 'width')
+    )
+    for name, count in (('images', inputs), ('translated', channels))
+  )
   model = helper.make_model(
     helper.make_graph(
-      graph.nodes,
-      'generator',
-      [helper.make_tensor_value_info('images', onnx.TensorProto.FLOAT, shape)],
-      [
-        helper.make_tensor_value_info(
-          'translated', onnx.TensorProto.FLOAT, shape
-        )
-      ],
-      graph.constants,
+      graph.nodes, 'generator', [taken], [made], graph.constants
     ),
     opset_imports=[helper.make_opsetid('', _OPSET)],
     ir_version=_IR,

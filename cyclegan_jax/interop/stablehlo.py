@@ -70,7 +70,7 @@ def symbolic_shape(network: Any) -> tuple:
   least = -(-SMALLEST // multiple)
   rows, columns = f'{multiple}*h', f'{multiple}*w'
   shape = export.symbolic_shape(
-    f'b, {rows}, {columns}, {network.channels}',
+    f'b, {rows}, {columns}, {network.inputs}',
     constraints=[
       f'h >= {least}',
       f'w >= {least}',

@@ -1,33 +1,58 @@
-"""Gray and colour: slices with and without an axis of channels."""
+"""Gray and colour: slices with and without an axis of channels.
+
+A network that goes by how high in the head a slice is (`mri.levels`) takes gray
+and, beside it, the level: the same everywhere in a slice.
+"""
 
 import numpy as np
 
 # Red, green and blue of what looks as bright: ITU-R BT.601.
 _LUMINANCE = (0.299, 0.587, 0.114)
+LEVELLED = 2  # channels: gray, and the level
 
 
 def spread(images: np.ndarray, channels: int) -> np.ndarray:
   """Slices as a network takes them: gray ones are repeated.
 
   Args:
-    images: [N, H, W], or [N, H, W, C].
+    images: [N, H, W], or [N, H, W, C] in [-1, 1].
     channels: wanted; as many as there are change nothing.
 
   Returns:
-    [N, H, W, channels].
+    [N, H, W, channels]; with a level in the middle, if one is wanted and there
+    is none.
   """
   if images.ndim == 3:
     images = images[..., None]
+  if images.shape[-1] == 1 and channels == LEVELLED:
+    return np.concatenate([images, np.zeros_like(images)], axis=-1)
   if images.shape[-1] == 1 < channels:
     images = np.repeat(images, channels, axis=-1)
   return images
 
 
+def add_levels(images: np.ndarray, levels: np.ndarray) -> np.ndarray:
+  """Gray slices [N, H, W] or [N, H, W, 1] with their levels, [N, H, W, 2].
+
+  Args:
+    images: in [-1, 1].
+    levels: [N] in [0, 1]; in the channel, in [-1, 1].
+  """
+  images = spread(images, 1)
+  own = (2 * levels - 1).astype(images.dtype)[:, None, None, None]
+  return np.concatenate([images, np.broadcast_to(own, images.shape)], axis=-1)
+
+
+def of_images(channels: int) -> int:
+  """How many of the channels that a network takes are the image's."""
+  return 1 if channels == LEVELLED else channels
+
+
 def to_gray(images: np.ndarray) -> np.ndarray:
-  """The luminance [N, H, W] of slices [N, H, W, 1 or 3], or [N, H, W]."""
+  """The luminance [N, H, W] of slices [N, H, W, C], or [N, H, W]."""
   if images.ndim == 3:
     return images
-  if images.shape[-1] == 1:
+  if images.shape[-1] <= LEVELLED:
     return images[..., 0]
   whole = np.issubdtype(images.dtype, np.integer)
   gray = images @ np.asarray(_LUMINANCE, np.float32)

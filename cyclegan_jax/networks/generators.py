@@ -59,6 +59,11 @@ class UNet(nn.Module):
   def halvings(self):
     return self.levels
 
+  @property
+  def inputs(self) -> int:
+    """Channels that it takes."""
+    return self.channels
+
   @nn.compact
   def __call__(
     self, images: array_types.Images, keys: array_types.Keys | None = None
@@ -145,19 +150,25 @@ class ResNet(nn.Module):
   dtype: str | None = None
 
   halvings = 2
+
+  @property
+  def inputs(self) -> int:
+    """Channels that it takes."""
+    return self.start.inputs if self.start is not None else self.channels
+
   preserve_adopted_names = True  # of `start`, which checkpoints know it by
 
   @nn.compact
   def __call__(
     self,
-    images: array_types.Images,
+    images: array_types.Inputs,
     keys: array_types.Keys | None = None,
     places: Any = None,
   ) -> array_types.Images:
     """Translates images [B, H, W, channels] in [-1, 1] to the same shape.
 
     Args:
-      images: as said.
+      images: as said; with `inputs` channels, of which `start` sees all.
       keys: of the images, [B], for dropout; None: there is none, as in use.
       places: of the pixels, for `start`, where images are crops; [B, H, W, 1].
 
@@ -175,7 +186,8 @@ class ResNet(nn.Module):
       padded: Any = padding.reflect(inputs, 3)
       return convolution.Conv(width, kernel_size=7, **kwargs)(padded)
 
-    features = images.astype(self.dtype or images.dtype)
+    shown = images[..., : self.channels]
+    features = shown.astype(self.dtype or images.dtype)
     features = wide(self.features, features, use_bias=folded, name='in')
     features = nn.relu(norm(name='in_norm')(features))
     for i in (1, 2):

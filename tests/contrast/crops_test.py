@@ -9,6 +9,7 @@ import pytest
 from cyclegan_jax.contrast import crops
 from cyclegan_jax.contrast import fit
 from cyclegan_jax.contrast import layer
+from cyclegan_jax.mri import channels
 
 _SIDE, _SIZE, _DEVIATION = 64, 24, 3.0
 
@@ -94,8 +95,9 @@ def test_a_crop_as_large_as_the_slice_is_the_slice(batch):
 def test_a_generator_starts_in_a_crop_as_it_does_in_the_slice(batch, cut):
   """Which no crop could tell by itself: most show no outline at all."""
   start = layer.ContrastLayer(_DEVIATION, look='depth')
-  ramp = np.linspace(0, 1, fit.unchanged().shape[1], dtype=np.float32)
-  params = {'params': {'values': jnp.asarray(fit.unchanged() * 0.5 + ramp / 3)}}
+  ramp = np.linspace(0, 1, fit.unchanged('depth').shape[1], dtype=np.float32)
+  table = fit.unchanged('depth') * 0.5 + ramp / 3
+  params = {'params': {'values': jnp.asarray(table)}}
   whole = start.apply(params, batch['a'])
   cropped, places = cut(batch, 3)
   known = start.apply(params, cropped['a'], places['a'])
@@ -109,3 +111,25 @@ def test_a_generator_starts_in_a_crop_as_it_does_in_the_slice(batch, cut):
     np.testing.assert_allclose(known[i], wanted, atol=1e-5)
     differ += bool(np.abs(alone[i] - wanted).max() > 0.05)
   assert differ > 4
+
+
+def test_levels_travel_with_crops_and_with_whole_slices(batch):
+  levels = np.linspace(0, 1, 8)
+  levelled = {
+    domain: jnp.asarray(channels.add_levels(np.asarray(each), levels))
+    for domain, each in batch.items()
+  }
+  keys = jax.random.split(jax.random.key(0), 8)
+  settings = dict(size=_SIZE, deviation=_DEVIATION)
+  plain, known = crops.cut(batch, keys, **settings)
+  cropped, places = crops.cut(levelled, keys, **settings, levelled=True)
+  chex.assert_trees_all_equal(cropped, plain)
+  whole, apart = crops.part(levelled, keys)
+  chex.assert_trees_all_equal(whole, batch)
+  wanted = np.broadcast_to(levels[:, None, None, None], (8, _SIDE, _SIDE, 1))
+  for domain in 'ab':
+    chex.assert_trees_all_equal(places[domain][:2], known[domain][:2])
+    np.testing.assert_allclose(
+      places[domain].levels, wanted[:, :_SIZE, :_SIZE], atol=1e-6
+    )
+    np.testing.assert_allclose(apart[domain].levels, wanted, atol=1e-6)

@@ -67,7 +67,7 @@ def test_fluid_as_black_as_air_becomes_bright(draw_people, look):
 
 def test_the_step_has_the_same_map(draw_people, look):
   images = image(draw_people(0, count=12), _T1, 1)
-  values = np.random.default_rng(4).uniform(0, 1, (12, 8))
+  values = np.random.default_rng(4).uniform(0, 1, fit.unchanged(look).shape)
   inputs = jnp.asarray(images[..., None], jnp.float32)
   seen = np.asarray(layer.find_heads(inputs))[..., 0]
   heads = head.find_heads(images)
@@ -95,4 +95,30 @@ def test_blank_slices_are_left_as_they_are(look):
   blank = np.zeros((3, _SIZE, _SIZE))
   found = fit.fit_map(blank, blank, deviation=2.0, look=look)
   assert found.explained == 0
-  np.testing.assert_array_equal(found.values, fit.unchanged())
+  np.testing.assert_array_equal(found.values, fit.unchanged(look))
+
+
+def test_a_contrast_that_changes_along_the_head_is_found_by_place(draw_people):
+  """What is bright below becomes dark above: one map for all cannot say so."""
+  people, others = draw_people(0), draw_people(2)
+  source = image(people, _T1, 1)
+  levels, other = (np.linspace(0, 1, len(x)) for x in (people, others))
+
+  def turn(images, levels):
+    mixed = levels[:, None, None] * images + (1 - levels)[:, None, None] * (
+      1 - images
+    )
+    return np.where(images > 0, mixed, 0)
+
+  target = turn(image(others, _T1, 3), other)
+  truth = turn(source, levels)
+  scores = {}
+  for look in ('depth', 'place'):
+    found = fit.fit_map(
+      source, target, deviation=2.25, look=look, levels=(levels, other)
+    )
+    mapped = fit.apply_map(
+      found.values, source, deviation=2.25, look=look, levels=levels
+    )
+    scores[look] = metrics.psnr(truth, mapped)
+  assert scores['place'] > scores['depth'] + 3 and scores['place'] > 20

@@ -11,6 +11,7 @@ from scipy import ndimage
 from cyclegan_jax.contrast import layer
 from cyclegan_jax.interop import formats
 from cyclegan_jax.interop import verification
+from cyclegan_jax.mri import channels
 from cyclegan_jax.networks import generators
 
 _NETWORKS = {
@@ -37,6 +38,11 @@ _NETWORKS = {
     blocks=1,
     start=layer.ContrastLayer(3.0, 'depth', name='contrast_map'),
     reach=0.2,
+  ),
+  'mapped_by_place': generators.ResNet(
+    features=4,
+    blocks=1,
+    start=layer.ContrastLayer(3.0, 'place', name='contrast_map'),
   ),
 }
 
@@ -92,6 +98,8 @@ def test_it_computes_what_the_network_does(model, name, tmp_path):
   # Other sizes than those that are measured below.
   for seed, shape in enumerate([(1, 48, 80), (3, 32, 48)]):
     images = draw_heads(shape, network.channels, seed)
+    if network.inputs == channels.LEVELLED:
+      images = channels.add_levels(images, np.linspace(0.2, 0.9, len(images)))
     np.testing.assert_allclose(
       translate(images), apply(images), atol=known.tolerance / 2
     )
@@ -111,4 +119,7 @@ def test_other_shapes_and_no_numbers_are_noticed(model):
   network, params = model
   measure = verification.measure_difference
   assert measure(lambda images: images[:1, 1:], network, params) == np.inf
-  assert np.isnan(measure(lambda images: images + np.nan, network, params))
+  shown = slice(network.channels)
+  assert np.isnan(
+    measure(lambda images: images[..., shown] + np.nan, network, params)
+  )
