@@ -231,7 +231,7 @@ def resnet() -> ml_collections.ConfigDict:
   # 'surroundings'; their 'depth' below the head's outline; their 'place', which
   # is the depth and how high in the head the slice is, and needs volumes.
   generator.contrast_look = 'surroundings'
-  # How far the network may move from that start, before tanh: 0.2 where few
+  # How far the network may move from that start, before tanh: 0.08 where few
   # people teach it, of whom it learns too much; 0: as far as it likes.
   generator.reach = 0.0
   return generator

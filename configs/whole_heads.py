@@ -5,11 +5,12 @@
 
 The recipe of t1t2_best.py with four changes, measured on whole heads of very
 few people (docs/quality.md): slices of 256 pixels of 1 mm, trained on squares
-of 128 that know how deep in the head they are; contrast maps that go by that
-depth, where skull and fluid, fat and white matter part; brightness by the
-inside of the head, not by its fat; networks that stay near their maps. With
-tens of people a contrast, try --config.generator.reach=0. Nothing in it knows a
-contrast: --config.domains.
+of 128 that know where in the head they are; contrast maps that go by how deep
+and how high that is, where skull and fluid, eyes and brain part; brightness by
+the inside of the head, not by its fat; networks that stay near their maps.
+Volumes alone, not pictures: those need --config.generator.contrast_look=depth.
+With tens of people a contrast, try --config.generator.reach=0. Nothing in it
+knows a contrast: --config.domains.
 
 Cost: half the width and six blocks, 0.6 s a step on two CPU cores; 20 epochs of
 150 slices are half an hour. On an accelerator: --config.crop_size=0
@@ -33,7 +34,7 @@ def get_config():
   config.generator.features = 32
   config.generator.blocks = 6
   config.generator.contrast_look = 'place'
-  config.generator.reach = 0.2
+  config.generator.reach = 0.08
   config.discriminator.features = 32
   config.num_epochs = 20
   config.decay_epochs = 10

@@ -131,8 +131,8 @@ def _kind(facts, before):
     )
   if look == 'place':
     why.append(
-      'contrast maps by depth and by how high a slice is: eyes are no brain, '
-      'fat below the skin is no white matter'
+      'contrast maps by depth and by how high in the head a slice is: one grey '
+      'is other tissue elsewhere'
     )
   fields: dict[str, Any] = {
     'generator.contrast_look': look,
@@ -142,7 +142,7 @@ def _kind(facts, before):
     fields |= dict.fromkeys(('data.intensity_a', 'data.intensity_b'), 'inside')
     why.append('brightness by the inside of heads: people differ in their fat')
   if whole and min(facts.people) < _FEW:
-    fields['generator.reach'] = 0.2
+    fields['generator.reach'] = 0.08
     why.append('so few people: networks stay near their contrast maps')
   return fields, why
 

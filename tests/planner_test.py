@@ -64,7 +64,7 @@ def test_an_accelerator_sees_whole_slices_if_it_has_room():
 def test_few_whole_heads_teach_the_networks_little():
   assert 'generator.reach' not in propose()[0]
   fields, why = propose(people=(9, 2))
-  assert fields['generator.reach'] == 0.2 and 'stay near' in why
+  assert fields['generator.reach'] == 0.08 and 'stay near' in why
   assert (
     'generator.reach' not in propose(people=(9, 2), whole=(False, False))[0]
   )
