@@ -249,8 +249,15 @@ def select(
     slice_range: what part of every volume to take, shares along its plane.
 
   Raises:
-    UserError: if none is left.
+    UserError: if none is left, or networks ask for levels that pictures lack.
   """
+  if slices.channels == channels_lib.LEVELLED and not any(
+    each.plane for each in slices.slices
+  ):
+    raise errors.UserError(
+      f'{slices.source}: pictures do not say how high in the head they are; '
+      'take --config.generator.contrast_look=depth'
+    )
   low, high = slice_range
   within = [
     each

@@ -12,7 +12,6 @@ from cyclegan_jax.data import cache as cache_lib
 from cyclegan_jax.data import held_out as held_out_lib
 from cyclegan_jax.data import phantom
 from cyclegan_jax.data import slices
-from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
 from cyclegan_jax.mri import patients
@@ -114,12 +113,6 @@ def open_data(
     )
     for name in ('train_a', 'train_b')
   }
-  for each in train.values():
-    if channels == channels_lib.LEVELLED and each.slices[0].level is None:
-      raise errors.UserError(
-        f'{each.source}: pictures do not say how high in the head they are; '
-        'take --config.generator.contrast_look=depth'
-      )
   held_out = None
   if 'test_a' in found:
     held_out = held_out_lib.open_pairs(
