@@ -164,7 +164,7 @@ def ready_supervised(config, data, schedule):
     def error(params, name, source, target):
       apply = getattr(state, name).apply_fn
       made = apply({'params': params[name]}, batch[source])
-      return losses.cycle_loss(batch[target], made)
+      return losses.cycle_loss(batch[target][..., : made.shape[-1]], made)
 
     def loss(params):
       return error(params, 'gen_ab', *'ab') + error(params, 'gen_ba', *'ba')
@@ -184,7 +184,7 @@ def ready_supervised(config, data, schedule):
     batch = {
       domain: np.stack(
         [
-          each.load(row)[:, :: -1 if flip else 1, None]
+          each.load(row)[:, :: -1 if flip else 1]
           for row, flip in zip(rows, flips, strict=True)
         ]
       )

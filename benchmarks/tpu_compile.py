@@ -89,6 +89,7 @@ def compile_case(recipe: str, topology: str) -> dict:
   import numpy as np
 
   from cyclegan_jax import build
+  from cyclegan_jax import stored_config
   from cyclegan_jax.networks import convolution
   from cyclegan_jax.runtime import devices
 
@@ -114,7 +115,8 @@ def compile_case(recipe: str, topology: str) -> dict:
     config, build.networks(config), build.schedule(config, steps_per_epoch=1000)
   )
   side = config.image_size
-  shape = (len(chips), _BATCH.value, side, side, config.channels)
+  channels = stored_config.input_channels(config)
+  shape = (len(chips), _BATCH.value, side, side, channels)
   image = jax.ShapeDtypeStruct(shape, np.float32)
   inputs = (
     place(jax.eval_shape(create), everywhere),

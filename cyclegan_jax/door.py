@@ -141,7 +141,7 @@ class Model:
     Args:
       images: float; H and W divide by `translator.multiple`, C is 1; 3 where it
         was trained in colour; 2 where it goes by the level of slices
-        (`mri.channels`). Every new shape is compiled once.
+        (`mri.channels`), and gives 1. Every new shape is compiled once.
 
     Raises:
       errors.UserError: for another shape.

@@ -13,6 +13,7 @@ from cyclegan_jax import stored_config
 from cyclegan_jax.data import batches as batches_lib
 from cyclegan_jax.data import simulated_volume
 from cyclegan_jax.data import sources
+from cyclegan_jax.mri import channels
 from cyclegan_jax.mri import framing
 from cyclegan_jax.runtime import cache_folders
 
@@ -158,6 +159,12 @@ def _cache(config) -> pathlib.Path:
 
 def _make_phantom(config) -> dict[str, str]:
   """Folders of the simulated heads by name, made if they are not there."""
+  if stored_config.input_channels(config) == channels.LEVELLED:
+    raise errors.UserError(
+      'the simulated heads are pictures, which do not say how high in the head '
+      'they are: name scans, --config.data.train_a=DIR, or take '
+      '--config.generator.contrast_look=depth'
+    )
   return sources.make_phantom(
     _cache(config),
     image_size=config.image_size,

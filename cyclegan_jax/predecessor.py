@@ -194,8 +194,11 @@ def _describe(generator):
     if field.name not in _FREE
   }
   start = getattr(generator, 'start', None)
-  return fields | {
-    'network': type(generator).__name__.lower(),
-    'contrast_map': start is not None,
-    'contrast_look': start and start.look,
-  }
+  return (
+    fields
+    | {
+      'network': type(generator).__name__.lower(),
+      'contrast_map': start is not None,
+    }
+    | ({'contrast_look': start.look} if start is not None else {})
+  )

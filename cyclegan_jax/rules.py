@@ -221,11 +221,11 @@ def check_values(fields: Mapping[str, Any]):
   if crop and look == 'surroundings':
     refuse(
       'crop_size',
-      '0, or take --config.generator.contrast_look=depth: crops do not show '
-      'the surroundings of their pixels',
+      '0, or take --config.generator.contrast_look=depth or place: crops do '
+      'not show the surroundings of their pixels',
     )
   if look == 'place' and len(fields['data.planes']) > 1:
-    refuse('data.planes', 'one with --config.generator.contrast_look=place')
+    refuse('data.planes', 'one, or take --config.generator.contrast_look=depth')
   if not fields['data.train_a'] and side > _SIMULATED:
     refuse('image_size', f'at most {_SIMULATED:,} with the simulated heads')
   for name in ('batch_size', 'pool_size'):

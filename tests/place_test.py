@@ -126,8 +126,17 @@ def test_pictures_cannot_be_trained_on(slice_folders, tmp_path):
     train.train(config, tmp_path / 'run')
 
 
+def test_the_simulated_heads_are_pictures_too(tmp_path):
+  config = whole_heads.get_config()
+  config.batch_size = 4  # of the tests' four devices
+  with pytest.raises(errors.UserError, match='simulated heads.*look=depth'):
+    train.train(config, tmp_path / 'run')
+
+
 def test_levels_are_told_along_one_plane(folder, tmp_path):
   config = make_config(folder)
   config.data.planes = ('axial', 'coronal')
-  with pytest.raises(errors.UserError, match='data.planes.*one with'):
+  with pytest.raises(
+    errors.UserError, match='data.planes.*one, or take.*depth'
+  ):
     checks.check_training(config, str(tmp_path))

@@ -147,13 +147,13 @@ def open_slices(
     cache: folder that keeps what has been decoded.
     centers: by name of a scan, where it is centred, as in `SliceSet.scans`;
       others are centred about their head.
-    channels: of the networks that are to see them; 3 keeps pictures' colour.
+    channels: of the networks that are to see them, as in `mri.channels`.
     report: called with the files done and their number.
     warn: called with a line for what a person should know.
 
   Raises:
-    UserError: naming a file that cannot be used; or if more than 1 % of the
-      pictures are broken.
+    UserError: naming a file that cannot be used; if more than 1 % of the
+      pictures are broken; or if networks ask for levels, which pictures lack.
   """
   done, total = 0, sum(len(scan.paths) for scan in scans)
   slices, known, contents, corrupt, blank = [], {}, [], [], 0
@@ -195,6 +195,7 @@ def open_slices(
     done += len(paths)
   report(total, total)
   _check_corrupt(source, corrupt, total)
+  _check_levels(source, slices, channels)
   return SliceSet(
     source=source,
     size=settings.size,
@@ -227,6 +228,14 @@ def _place(decoded, path):
     )
 
 
+def _check_levels(source, slices, channels):
+  if channels == channels_lib.LEVELLED and not any(x.plane for x in slices):
+    raise errors.UserError(
+      f'{source}: pictures do not say how high in the head they are; take '
+      '--config.generator.contrast_look=depth'
+    )
+
+
 def _check_corrupt(source, corrupt, total):
   if len(corrupt) > MAX_CORRUPT * total:
     raise errors.UserError(
@@ -249,15 +258,8 @@ def select(
     slice_range: what part of every volume to take, shares along its plane.
 
   Raises:
-    UserError: if none is left, or networks ask for levels that pictures lack.
+    UserError: if none is left.
   """
-  if slices.channels == channels_lib.LEVELLED and not any(
-    each.plane for each in slices.slices
-  ):
-    raise errors.UserError(
-      f'{slices.source}: pictures do not say how high in the head they are; '
-      'take --config.generator.contrast_look=depth'
-    )
   low, high = slice_range
   within = [
     each

@@ -2,7 +2,8 @@
 
 A head is about an ellipsoid, and the areas of its slices a parabola: zero at
 both ends, largest in between. That tells heights without the ends, which scans
-often leave out, and without millimetres, by which people differ.
+often leave out, and without millimetres, by which people differ. Where a head
+is cropped sideways, its areas are, and heights are a little off.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ import numpy as np
 
 MIDDLE = 0.5  # where nothing can be told
 _LEAST = 8  # slices that tell a parabola
-_NECK = 0.1  # of the slices, below the widest one: further down is a neck
+# Of the slices: how many below the widest one tell too, as further down may be
+# a neck; and how many at least, where little above it is seen.
+_NECK, _SEEN = 0.1, 1 / 3
 
 
 def measure_levels(areas: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -31,6 +34,7 @@ def measure_levels(areas: Sequence[float] | np.ndarray) -> np.ndarray:
     return unknown
   places = np.arange(len(shown))
   first = int(shown.argmax()) - round(_NECK * len(shown))
+  first = min(first, len(shown) - round(_SEEN * len(shown)))
   # Towards the neck heads are no ellipsoids: the other side tells.
   upper = (places >= first) & (shown > 0.02 * shown.max())
   if upper.sum() < _LEAST // 2:
