@@ -105,10 +105,7 @@ def simulate_view(
     channels: of the networks.
   """
   name, images, spacing = simulate(scalings)
-  spread = {
-    domain: (channels_lib.spread(2 * each - 1, channels) + 1) / 2
-    for domain, each in images.items()
-  }
+  spread = {d: channels_lib.spread(x, channels) for d, x in images.items()}
   case = closing.make_case(f'{name} (simulated)', spread, translate, spacing)
   return views_lib.make(case)
 

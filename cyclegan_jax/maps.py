@@ -41,11 +41,9 @@ def _fit_maps(config, data, shelf):
     for domain, each in data.train.items():
       loaded = slices_lib.load_spread(each, start_lib.count_slices(each.size))
       images[domain] = (channels.to_gray(loaded) + 1) / 2
-      levels[domain] = (loaded[:, 0, 0, -1] + 1) / 2
-    by_place = settings['look'] == 'place'
-    found = start_lib.fit_maps(
-      images, levels=levels if by_place else None, **settings
-    )
+      if each.channels == channels.LEVELLED:
+        levels[domain] = (loaded[:, 0, 0, -1] + 1) / 2
+    found = start_lib.fit_maps(images, levels=levels or None, **settings)
     return start_lib.write(found)
 
   # They are of these people: they lie where the slices do.

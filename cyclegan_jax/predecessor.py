@@ -57,6 +57,8 @@ def check(
   changes = checks.find_changes(_describe(theirs), _describe(generator))
   if 'network' in changes:  # then the other fields say nothing
     changes = {'network': changes['network']}
+  if 'contrast_map' in changes:
+    changes.pop('contrast_look')
   differing = [
     f'generator.{name} ({old} there, {new} now)'
     for name, (old, new) in changes.items()
@@ -194,11 +196,8 @@ def _describe(generator):
     if field.name not in _FREE
   }
   start = getattr(generator, 'start', None)
-  return (
-    fields
-    | {
-      'network': type(generator).__name__.lower(),
-      'contrast_map': start is not None,
-    }
-    | ({'contrast_look': start.look} if start is not None else {})
-  )
+  return fields | {
+    'network': type(generator).__name__.lower(),
+    'contrast_map': start is not None,
+    'contrast_look': start and start.look,
+  }

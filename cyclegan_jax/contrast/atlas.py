@@ -51,12 +51,11 @@ def average(
     ranks = np.argsort(np.argsort(filled, kind='stable'), kind='stable')
     group, groups = ranks * _LEVELS // len(heads), _LEVELS
   else:
-    groups = _HEIGHTS
-    group = np.minimum((levels * groups).astype(int), groups - 1)
+    group, groups = _number(levels, _HEIGHTS), _HEIGHTS
   places = (places + (group * side**2)[:, None, None])[heads]
   total = groups * side**2
   if depths is not None:
-    deep = np.minimum((depths[heads] * _DEPTHS).astype(int), _DEPTHS - 1)
+    deep = _number(depths[heads], _DEPTHS)
     places, total = places * _DEPTHS + deep, total * _DEPTHS
   counts = np.bincount(places, minlength=total)
   sums: Any = sum(
@@ -108,6 +107,11 @@ def measure_distance(
     return float('nan')
   moved = np.abs(np.cumsum(found[1] - wanted[1], axis=0)).sum(0)
   return float(weights @ moved / (_STEPS - 1))
+
+
+def _number(values, count):
+  """Of equal parts of [0, 1], which one values are in."""
+  return np.minimum((values * count).astype(int), count - 1)
 
 
 def _locate(mask, side):

@@ -95,7 +95,8 @@ def fit_map(
   weights = atlas.weigh(counts, target_counts)
   if not weights.any():
     return ContrastMap(unchanged(look), 0.0)
-  seen = weights > 0 if look == 'place' else slice(None)  # of many places
+  # By place most say nothing, and would only take time.
+  seen = weights > 0 if look == 'place' else slice(None)
   roots = np.sqrt(weights[seen])
   smooth = _penalise(knots)
   values = optimize.lsq_linear(

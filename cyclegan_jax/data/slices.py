@@ -90,10 +90,8 @@ class SliceSet:
     pixels = np.fromfile(
       chosen.path, np.float32, count, offset=chosen.row * 4 * count
     )
-    images = pixels.reshape(shape)
-    if self.channels == channels_lib.LEVELLED and chosen.level is not None:
-      images = channels_lib.add_levels(images, np.array([chosen.level]))
-    return channels_lib.spread(images, self.channels)[0]
+    level = None if chosen.level is None else np.array([chosen.level])
+    return channels_lib.spread(pixels.reshape(shape), self.channels, level)[0]
 
   def fingerprint(self) -> str:
     """Changes when the slices do, not when their folder moves.

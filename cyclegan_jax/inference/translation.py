@@ -10,7 +10,7 @@ from cyclegan_jax.mri import canvas
 from cyclegan_jax.mri import channels as channels_lib
 from cyclegan_jax.mri import framing
 from cyclegan_jax.mri import intensity
-from cyclegan_jax.mri import levels
+from cyclegan_jax.mri import levels as levels_lib
 from cyclegan_jax.mri import volume as volume_lib
 from cyclegan_jax.mri.formats import dispatch
 
@@ -85,7 +85,7 @@ def translate_volume(
   """A volume with the voxels of another contrast on the same grid.
 
   Args:
-    generate: images [B, H, W, C] in [-1, 1] to the same shape.
+    generate: images [B, H, W, C] in [-1, 1] to as many of that size.
     volume: to translate.
     batch_size: B.
     settings: the networks' scale, and the planes to average over.
@@ -184,16 +184,18 @@ def translate_units(
     # saw one, would make some up.
     shares = stack.heads.mean(axis=(1, 2))
     rows = np.flatnonzero(shares >= _BLANK)
-    heights = levels.measure_levels(shares)
+    heights = levels_lib.measure_levels(shares)
     done += len(images) - len(rows)
     for start in range(0, len(rows), batch_size):
       report(done, total)
       chosen = rows[start : start + batch_size]
-      shown = canvas.lay(stack, chosen)
-      if channels == channels_lib.LEVELLED:
-        shown = channels_lib.add_levels(shown, heights[chosen])
-      fakes = generate_batch(generate, shown, batch_size, channels=channels)
-      fakes = channels_lib.to_gray(fakes) if images.ndim == 3 else fakes
+      fakes = generate_batch(
+        generate,
+        canvas.lay(stack, chosen),
+        batch_size,
+        channels=channels,
+        levels=heights[chosen],
+      )
       images[chosen] = canvas.lift(fakes, stack)
       done += len(chosen)
     result += volume_lib.from_plane(images, volume.affine, plane)
@@ -207,17 +209,22 @@ def generate_batch(
   batch_size: int,
   *,
   channels: int = 1,
+  levels: np.ndarray | None = None,
 ) -> np.ndarray:
   """At most `batch_size` slices, filled up: one shape is compiled.
 
   Args:
-    generate: images [B, H, W, C] in [-1, 1] to the same shape.
+    generate: images [B, H, W, C] in [-1, 1] to as many of that size.
     images: [N, H, W], or [N, H, W, C]; gray ones stay gray.
     batch_size: B.
     channels: that it takes, as in `mri.channels`.
+    levels: of the slices, [N] in [0, 1], if it asks for them; None: the middle.
   """
-  filled = images[np.resize(np.arange(len(images)), batch_size)]
-  fakes = generate(channels_lib.spread(filled, channels))[: len(images)]
+  rows = np.resize(np.arange(len(images)), batch_size)
+  filled = channels_lib.spread(
+    images[rows], channels, None if levels is None else levels[rows]
+  )
+  fakes = generate(filled)[: len(images)]
   return channels_lib.to_gray(fakes) if images.ndim == 3 else fakes
 
 

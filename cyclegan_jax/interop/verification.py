@@ -32,9 +32,8 @@ def measure_difference(
   apply = jax.jit(network.apply)
   largest = 0.0
   for images in _make_images(2**network.halvings, network.channels):
-    if network.inputs == channels.LEVELLED:
-      levels = np.linspace(0.1, 0.8, len(images))
-      images = channels.add_levels(images, levels)
+    levels = np.linspace(0.1, 0.8, len(images))
+    images = channels.spread(images, network.inputs, levels)
     with precision.exactly():
       expected = np.asarray(apply({'params': params}, images))
     found = np.asarray(translate(images))
@@ -45,15 +44,15 @@ def measure_difference(
   return largest
 
 
-def _make_images(multiple: int, depth: int) -> Iterator[np.ndarray]:
+def _make_images(multiple: int, count: int) -> Iterator[np.ndarray]:
   """Square and oblong, one and three, noise and a head of sorts."""
   side = -(-_LEAST // multiple) * multiple
   rng = np.random.default_rng(0)
   for shape in ((1, side, side), (3, side, side + multiple)):
-    yield rng.uniform(-1, 1, (*shape, depth)).astype(np.float32)
+    yield rng.uniform(-1, 1, (*shape, count)).astype(np.float32)
   rows, columns = np.mgrid[-1.3 : 1.3 : side * 2j, -1.3 : 1.3 : side * 1j]
   inside = rows**2 + columns**2 < 1
   head = np.where(inside, 0.5 + 0.3 * np.sin(5 * rows + 3 * columns), 0.02)
   head = head + rng.uniform(-0.02, 0.02, head.shape)
-  images = np.broadcast_to(head[None, :, :, None], (1, *head.shape, depth))
+  images = np.broadcast_to(head[None, :, :, None], (1, *head.shape, count))
   yield (2 * images - 1).astype(np.float32)

@@ -6,41 +6,38 @@ and, beside it, the level: the same everywhere in a slice.
 
 import numpy as np
 
+from cyclegan_jax.mri import levels as levels_lib
+
 # Red, green and blue of what looks as bright: ITU-R BT.601.
 _LUMINANCE = (0.299, 0.587, 0.114)
 LEVELLED = 2  # channels: gray, and the level
 
 
-def spread(images: np.ndarray, channels: int) -> np.ndarray:
-  """Slices as a network takes them: gray ones are repeated.
+def spread(
+  images: np.ndarray, channels: int, levels: np.ndarray | None = None
+) -> np.ndarray:
+  """Slices as a network takes them: gray ones are repeated, or get a level.
 
   Args:
     images: [N, H, W], or [N, H, W, C] in [-1, 1].
     channels: wanted; as many as there are change nothing.
+    levels: of gray slices, [N] in [0, 1], where wanted; in the channel they are
+      in [-1, 1]. None: the middle.
 
   Returns:
-    [N, H, W, channels]; with a level in the middle, if one is wanted and there
-    is none.
+    [N, H, W, channels].
   """
   if images.ndim == 3:
     images = images[..., None]
   if images.shape[-1] == 1 and channels == LEVELLED:
-    return np.concatenate([images, np.zeros_like(images)], axis=-1)
+    if levels is None:
+      levels = np.full(len(images), levels_lib.MIDDLE)
+    own = (2 * levels - 1).astype(images.dtype)[:, None, None, None]
+    own = np.broadcast_to(own, images.shape)
+    return np.concatenate([images, own], axis=-1)
   if images.shape[-1] == 1 < channels:
     images = np.repeat(images, channels, axis=-1)
   return images
-
-
-def add_levels(images: np.ndarray, levels: np.ndarray) -> np.ndarray:
-  """Gray slices [N, H, W] or [N, H, W, 1] with their levels, [N, H, W, 2].
-
-  Args:
-    images: in [-1, 1].
-    levels: [N] in [0, 1]; in the channel, in [-1, 1].
-  """
-  images = spread(images, 1)
-  own = (2 * levels - 1).astype(images.dtype)[:, None, None, None]
-  return np.concatenate([images, np.broadcast_to(own, images.shape)], axis=-1)
 
 
 def of_images(channels: int) -> int:

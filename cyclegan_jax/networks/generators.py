@@ -150,13 +150,12 @@ class ResNet(nn.Module):
   dtype: str | None = None
 
   halvings = 2
+  preserve_adopted_names = True  # of `start`, which checkpoints know it by
 
   @property
   def inputs(self) -> int:
     """Channels that it takes."""
     return self.start.inputs if self.start is not None else self.channels
-
-  preserve_adopted_names = True  # of `start`, which checkpoints know it by
 
   @nn.compact
   def __call__(

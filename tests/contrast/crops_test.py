@@ -116,7 +116,9 @@ def test_a_generator_starts_in_a_crop_as_it_does_in_the_slice(batch, cut):
 def test_levels_travel_with_crops_and_with_whole_slices(batch):
   levels = np.linspace(0, 1, 8)
   levelled = {
-    domain: jnp.asarray(channels.add_levels(np.asarray(each), levels))
+    domain: jnp.asarray(
+      channels.spread(np.asarray(each), channels.LEVELLED, levels)
+    )
     for domain, each in batch.items()
   }
   keys = jax.random.split(jax.random.key(0), 8)

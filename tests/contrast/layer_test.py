@@ -125,7 +125,9 @@ def test_it_is_compiled_without_lookups(images, values, places, look):
 
 
 def put_beside(images, levels):
-  return jnp.asarray(channels.add_levels(np.asarray(images), levels))
+  return jnp.asarray(
+    channels.spread(np.asarray(images), channels.LEVELLED, levels)
+  )
 
 
 def test_the_level_may_come_as_a_channel(images):

@@ -99,7 +99,9 @@ def test_it_computes_what_the_network_does(model, name, tmp_path):
   for seed, shape in enumerate([(1, 48, 80), (3, 32, 48)]):
     images = draw_heads(shape, network.channels, seed)
     if network.inputs == channels.LEVELLED:
-      images = channels.add_levels(images, np.linspace(0.2, 0.9, len(images)))
+      images = channels.spread(
+        images, channels.LEVELLED, np.linspace(0.2, 0.9, len(images))
+      )
     np.testing.assert_allclose(
       translate(images), apply(images), atol=known.tolerance / 2
     )

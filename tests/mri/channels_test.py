@@ -7,7 +7,7 @@ from cyclegan_jax.mri import channels
 
 def test_levels_lie_beside_gray_and_are_no_part_of_the_picture():
   images = np.random.default_rng(0).uniform(-1, 1, (3, 4, 5)).astype('f4')
-  made = channels.add_levels(images, np.array([0.0, 0.5, 1.0]))
+  made = channels.spread(images, channels.LEVELLED, np.array([0.0, 0.5, 1.0]))
   assert made.shape == (3, 4, 5, 2) and made.dtype == np.float32
   np.testing.assert_array_equal(made[:, 0, 0, 1], [-1, 0, 1])
   assert (np.ptp(made[..., 1], axis=(1, 2)) == 0).all()
@@ -18,7 +18,7 @@ def test_levels_lie_beside_gray_and_are_no_part_of_the_picture():
 def test_where_no_level_is_known_it_is_the_middle():
   images = np.full((2, 3, 3), 0.4, np.float32)
   made = channels.spread(images, channels.LEVELLED)
-  middle = channels.add_levels(images, np.array([0.5, 0.5]))
+  middle = channels.spread(images, channels.LEVELLED, np.array([0.5, 0.5]))
   np.testing.assert_array_equal(made, middle)
   np.testing.assert_array_equal(
     channels.spread(middle, channels.LEVELLED), middle
