@@ -1,21 +1,24 @@
 """How one contrast's intensities become another's, learnt without pairs.
 
 Two domains show other people, but the same anatomy: at the same place of a head
-the same mixture of tissues is to be expected. If a map m of what a pixel looks
-like turns one contrast into the other, then at every place
+the same mixture of tissues is to be expected. If what looks like k becomes t
+with probability q(t | k), then at every place
 
-  mean of the target = sum over looks k of m(k) times the share of k there
+  share of t in the target = sum over looks k of q(t | k) times the share of k
 
-which is a linear regression for m (ecological regression, Goodman 1953). Looks
-are a pixel's intensity and the mean of its surroundings, or its depth below the
-outline of the head: either tells the fluid inside a brain from the bone around
-it, both dark in T1w, the depth also fat below the skin from white matter, both
-bright. How high in the head a slice is tells eyes from brain besides. Such a
-map finds inverted contrasts, which matching histograms cannot, and needs no
-network.
+Shares are seen, q is inferred (ecological inference, Goodman 1953): a mixture
+of known weights, by expectation and maximisation (Dempster et al. 1977). The
+map is the mean of q. Whole distributions tell more than their means: where a
+target shows nothing bright, nothing of the source can become it.
+
+Looks are a pixel's intensity and the mean of its surroundings, or its depth
+below the outline of the head: either tells the fluid inside a brain from the
+bone around it, both dark in T1w, the depth also fat below the skin from white
+matter, both bright. How high in the head a slice is tells eyes from brain
+besides. Such a map finds inverted contrasts, which matching histograms cannot,
+and needs no network.
 """
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -33,7 +36,9 @@ OUTLINE = 0.3  # of the surroundings are head: a corner's share; depth is 0
 # Found on T1w and T2w of two people, and much the same a factor of 3 around.
 _KNOTS = (12, 8)  # of intensity, of surroundings or depth
 _HEIGHTS = 6  # of the level
-_BENDING, _SLOPE, _CHANGE = 1e-3, 1e-3, 3e-3  # the last from level to level
+_STRAY = 0.2  # pixels that are anything, as people differ: one in five
+_ALIKE = 2e-5  # of all pixels: what a look counts for each of its neighbours
+_ROUNDS = 50
 
 
 class ContrastMap(NamedTuple):
@@ -72,8 +77,6 @@ def fit_map(
     levels: of the slices of both, [S] and [T] in [0, 1], for a map by place;
       None: the middle.
   """
-  from scipy import optimize  # not for those who only train without it
-
   heads, target_heads = head.find_heads(source), head.find_heads(target)
   depths = target_depths = None
   if look != 'surroundings':
@@ -81,29 +84,24 @@ def fit_map(
       measure_depth(each, deviation) for each in (heads, target_heads)
     )
   own, others = levels or (None, None)
+  located = atlas.locate(heads, depths=depths, levels=own)
+  wanted = atlas.locate(target_heads, depths=target_depths, levels=others)
+  weights = atlas.weigh(located.count(), wanted.count())
+  seen = weights > 0
+  if not seen.any():
+    return ContrastMap(unchanged(look), 0.0)
   knots = unchanged(look).shape
-  counts, shares = atlas.average(
+  _, shares = atlas.average(
     heads,
     _look(source, look, depths, deviation, own),
     size=math.prod(knots),
-    depths=depths,
-    levels=own,
+    located=located,
+    kept=seen,
   )
-  target_counts, (means,) = atlas.average(
-    target_heads, [(0, target)], depths=target_depths, levels=others
-  )
-  weights = atlas.weigh(counts, target_counts)
-  if not weights.any():
-    return ContrastMap(unchanged(look), 0.0)
-  # By place most say nothing, and would only take time.
-  seen = weights > 0 if look == 'place' else slice(None)
-  roots = np.sqrt(weights[seen])
-  smooth = _penalise(knots)
-  values = optimize.lsq_linear(
-    np.vstack([roots[:, None] * shares.T[seen], smooth]),
-    np.concatenate([roots * means[seen], np.zeros(len(smooth))]),
-    bounds=(0, np.quantile(target[target_heads], 0.99)),
-  ).x
+  _, found = atlas.histograms(target_heads, target, located=wanted, kept=seen)
+  weights, steps = weights[seen], np.linspace(0, 1, len(found))
+  values = _infer(shares, found, weights, knots) @ steps
+  means = steps @ found
   rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
   return ContrastMap(
@@ -111,16 +109,39 @@ def fit_map(
   )
 
 
-def _penalise(knots):
-  """What is to be small besides: bends by intensity, changes by the rest."""
-  weights = (_BENDING, _SLOPE, _CHANGE)
-  rows = []
-  for axis, weight in enumerate(weights[: len(knots)]):
-    parts = [np.eye(count) for count in knots]
-    parts[axis] = np.diff(parts[axis], 1 if axis else 2, axis=0)
-    scale = np.sqrt(weight / math.prod(knots[1:]))
-    rows.append(scale * functools.reduce(np.kron, parts))
-  return np.vstack(rows)
+def _infer(shares, wanted, weights, knots):
+  """With what probability each look becomes each step of the target.
+
+  Args:
+    shares: of K looks at P places, [K, P].
+    wanted: the target's histograms there, [T, P].
+    weights: of the places, [P].
+    knots: of the looks, whose product is K.
+
+  Returns:
+    [K, T]: of looks that no place shows, what their neighbours become.
+  """
+  overall = wanted @ weights
+  becomes = np.tile(overall, (len(shares), 1))
+  for _ in range(_ROUNDS):
+    likely = (1 - _STRAY) * becomes.T @ shares + _STRAY * overall[:, None]
+    met = weights * wanted / np.maximum(likely, 1e-12)
+    becomes = becomes * (shares @ met.T) + _ALIKE * _add_neighbours(
+      becomes, knots
+    )
+    becomes /= becomes.sum(1, keepdims=True)
+  return becomes
+
+
+def _add_neighbours(values, knots):
+  """The sums over the looks beside each, of values [K, T]."""
+  grid = values.reshape(*knots, -1)
+  total = np.zeros_like(grid)
+  for axis in range(len(knots)):
+    moved, added = np.moveaxis(grid, axis, 0), np.moveaxis(total, axis, 0)
+    added[1:] += moved[:-1]
+    added[:-1] += moved[1:]
+  return total.reshape(values.shape)
 
 
 def apply_map(

@@ -64,3 +64,17 @@ def test_folders_without_a_common_place_tell_nothing():
   np.testing.assert_allclose(
     atlas.weigh(np.array([3, 1]), np.array([1, 5])), [0.5, 0.5]
   )
+
+
+def test_kept_places_are_as_among_all(draw_people):
+  images = np.asarray(_SHELLS)[draw_people(0)]
+  heads = images > 0
+  levels = np.linspace(0, 1, len(images))
+  located = atlas.locate(heads, depths=images, levels=levels)
+  counts, means = atlas.histograms(heads, images, located=located)
+  np.testing.assert_array_equal(counts, located.count())
+  kept = counts > 20
+  assert 0 < kept.sum() < (counts > 0).sum()
+  some = atlas.histograms(heads, images, located=located, kept=kept)
+  np.testing.assert_array_equal(some[0], counts[kept])
+  np.testing.assert_allclose(some[1], means[:, kept])

@@ -44,8 +44,11 @@ def test_a_known_contrast_is_found_in_other_people(
 
   truth = image(draw_people(0), brightness, 1)
   mapped = fit.apply_map(found.values, source, deviation=2.25, look=look)
+  seen = head.find_heads(source)
   # Shells of any width: how deep a pixel is tells little of its tissue.
-  assert metrics.psnr(truth, mapped) > (24 if look == 'surroundings' else 20)
+  # Means of places alone, by least squares, come to 23.6 to 29.5 dB.
+  least = 28 if look == 'surroundings' else 18
+  assert metrics.psnr(truth, mapped, seen) > least
   before = metrics.psnr(truth, source)
   if look == 'surroundings' or before < 20:  # not where little is to be learnt
     assert metrics.psnr(truth, mapped) > before + 3
