@@ -224,8 +224,8 @@ def resnet() -> ml_collections.ConfigDict:
   # As of the U-Net.
   generator.norm = 'instance'
   # Start from a map of how tissues look in one contrast and the other, fitted
-  # to the training slices without pairs (contrast/fit.py, after Goodman 1953,
-  # "Ecological Regressions and Behavior of Individuals").
+  # to the training slices without pairs (contrast/fit.py; ecological inference,
+  # after Goodman 1953).
   generator.contrast_map = False
   # What tells pixels of one intensity apart there: the mean of their
   # 'surroundings'; their 'depth' below the head's outline; their 'place', which

@@ -37,7 +37,14 @@ OUTLINE = 0.3  # of the surroundings are head: a corner's share; depth is 0
 _KNOTS = (12, 8)  # of intensity, of surroundings or depth
 _HEIGHTS = 6  # of the level
 _STRAY = 0.2  # pixels that are anything, as people differ: one in five
-_ALIKE = 2e-5  # of all pixels: what a look counts for each of its neighbours
+# Of all pixels: what a look counts for its neighbours by intensity, by what is
+# around it or its depth, and by level. Depths put thin layers where they are on
+# average, and networks do not get them away from there: less so if smooth.
+_ALIKE = {
+  'surroundings': (2e-5, 2e-5),
+  'depth': (2e-5, 2e-3),
+  'place': (2e-5, 2e-5, 2e-5),
+}
 _ROUNDS = 50
 
 
@@ -100,7 +107,7 @@ def fit_map(
   )
   _, found = atlas.histograms(target_heads, target, located=wanted, kept=seen)
   weights, steps = weights[seen], np.linspace(0, 1, len(found))
-  values = _infer(shares, found, weights, knots) @ steps
+  values = _infer(shares, found, weights, knots, _ALIKE[look]) @ steps
   means = steps @ found
   rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
@@ -109,7 +116,7 @@ def fit_map(
   )
 
 
-def _infer(shares, wanted, weights, knots):
+def _infer(shares, wanted, weights, knots, alike):
   """With what probability each look becomes each step of the target.
 
   Args:
@@ -117,6 +124,7 @@ def _infer(shares, wanted, weights, knots):
     wanted: the target's histograms there, [T, P].
     weights: of the places, [P].
     knots: of the looks, whose product is K.
+    alike: for each of these, what a look counts for its neighbours.
 
   Returns:
     [K, T]: of looks that no place shows, what their neighbours become.
@@ -126,21 +134,21 @@ def _infer(shares, wanted, weights, knots):
   for _ in range(_ROUNDS):
     likely = (1 - _STRAY) * becomes.T @ shares + _STRAY * overall[:, None]
     met = weights * wanted / np.maximum(likely, 1e-12)
-    becomes = becomes * (shares @ met.T) + _ALIKE * _add_neighbours(
-      becomes, knots
+    becomes = becomes * (shares @ met.T) + _add_neighbours(
+      becomes, knots, alike
     )
     becomes /= becomes.sum(1, keepdims=True)
   return becomes
 
 
-def _add_neighbours(values, knots):
-  """The sums over the looks beside each, of values [K, T]."""
+def _add_neighbours(values, knots, weights):
+  """Sums over the looks beside each, weighted by axis, of values [K, T]."""
   grid = values.reshape(*knots, -1)
   total = np.zeros_like(grid)
-  for axis in range(len(knots)):
+  for axis, weight in enumerate(weights):
     moved, added = np.moveaxis(grid, axis, 0), np.moveaxis(total, axis, 0)
-    added[1:] += moved[:-1]
-    added[:-1] += moved[1:]
+    added[1:] += weight * moved[:-1]
+    added[:-1] += weight * moved[1:]
   return total.reshape(values.shape)
 
 
