@@ -52,6 +52,7 @@ def config(tmp_path_factory):
   config.data.cache = str(tmp_path_factory.mktemp('cache'))
   config.generator.features = 2
   config.generator.blocks = 1
+  config.generator.contrast_look = 'surroundings'  # all that there was
   config.discriminator.features = 2
   config.discriminator.layers = 1
   config.phantom.people = 2
