@@ -81,7 +81,7 @@ def average(
     heads: [S, H, W] bool.
     weighted: pairs of an index below `size` and a weight, each [S, H, W].
     size: how many indices there are.
-    located: their pixels, from `locate`; None: by where they are in a slice.
+    located: their pixels, from `locate`; None: without depths and levels.
     kept: [P] bool, places to look at; None: all.
 
   Returns:

@@ -9,7 +9,7 @@ with probability q(t | k), then at every place
 Shares are seen, q is inferred (ecological inference, Goodman 1953): a mixture
 of known weights, by expectation and maximisation (Dempster et al. 1977). The
 map is the mean of q. Whole distributions tell more than their means: where a
-target shows nothing bright, nothing of the source can become it.
+target shows nothing bright, hardly anything of the source becomes it.
 
 Looks are a pixel's intensity and the mean of its surroundings, or its depth
 below the outline of the head: either tells the fluid inside a brain from the
@@ -33,19 +33,25 @@ SURROUNDINGS = 3 / 64  # their deviation, as a share of a side
 # What tells pixels of one intensity apart; the place is depth and level.
 LOOKS = ('surroundings', 'depth', 'place')
 OUTLINE = 0.3  # of the surroundings are head: a corner's share; depth is 0
-# Found on T1w and T2w of two people, and much the same a factor of 3 around.
 _KNOTS = (12, 8)  # of intensity, of surroundings or depth
 _HEIGHTS = 6  # of the level
-_STRAY = 0.2  # pixels that are anything, as people differ: one in five
+# Pixels that are anything, as people differ: one in five. Whole heads are much
+# the same from a twentieth to a third.
+_STRAY = 0.2
 # Of all pixels: what a look counts for its neighbours by intensity, by what is
 # around it or its depth, and by level. Depths put thin layers where they are on
-# average, and networks do not get them away from there: less so if smooth.
+# average, and networks do not get them away from there, unless it is smooth; by
+# place networks are kept near the map, which is better sharp (docs/quality.md).
 _ALIKE = {
   'surroundings': (2e-5, 2e-5),
   'depth': (2e-5, 2e-3),
   'place': (2e-5, 2e-5, 2e-5),
 }
 _ROUNDS = 50
+# Looks of fewer pixels are not known: they become what the nearest one does,
+# sooner at another level than at another depth, and at another intensity last.
+_KNOWN = 1e-5
+_DISTANCES = (1.0, 0.3, 0.1)
 
 
 class ContrastMap(NamedTuple):
@@ -82,7 +88,7 @@ def fit_map(
       `SURROUNDINGS` of a side that the head about fills.
     look: what tells pixels of one intensity apart, one of `LOOKS`.
     levels: of the slices of both, [S] and [T] in [0, 1], for a map by place;
-      None: the middle.
+      None: the middle, and places go by how much of a slice is head.
   """
   heads, target_heads = head.find_heads(source), head.find_heads(target)
   depths = target_depths = None
@@ -111,9 +117,9 @@ def fit_map(
   means = steps @ found
   rest = weights @ (values @ shares - means) ** 2
   spread = weights @ (means - weights @ means) ** 2
-  return ContrastMap(
-    values.reshape(knots), float(1 - rest / spread) if spread else 0.0
-  )
+  # A target of one grey differs by what sums are rounded by.
+  explained = float(1 - rest / spread) if spread > 1e-12 else 0.0
+  return ContrastMap(_fill(values, shares @ weights, knots), explained)
 
 
 def _infer(shares, wanted, weights, knots, alike):
@@ -127,7 +133,7 @@ def _infer(shares, wanted, weights, knots, alike):
     alike: for each of these, what a look counts for its neighbours.
 
   Returns:
-    [K, T]: of looks that no place shows, what their neighbours become.
+    [K, T].
   """
   overall = wanted @ weights
   becomes = np.tile(overall, (len(shares), 1))
@@ -150,6 +156,17 @@ def _add_neighbours(values, knots, weights):
     added[1:] += weight * moved[:-1]
     added[:-1] += weight * moved[1:]
   return total.reshape(values.shape)
+
+
+def _fill(values, masses, knots):
+  """Values [K] as `knots`, and unknown ones as those of the nearest look."""
+  nearest = ndimage.distance_transform_edt(
+    masses.reshape(knots) < _KNOWN,
+    sampling=_DISTANCES[: len(knots)],
+    return_distances=False,
+    return_indices=True,
+  )
+  return values.reshape(knots)[tuple(nearest)]
 
 
 def apply_map(
