@@ -20,6 +20,7 @@ and needs no network.
 """
 
 import math
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -150,17 +151,16 @@ def _infer(shares, wanted, weights, knots, alike):
 def _add_neighbours(values, knots, weights):
   """Sums over the looks beside each, weighted by axis, of values [K, T]."""
   grid = values.reshape(*knots, -1)
-  total = np.zeros_like(grid)
-  for axis, weight in enumerate(weights):
-    moved, added = np.moveaxis(grid, axis, 0), np.moveaxis(total, axis, 0)
-    added[1:] += weight * moved[:-1]
-    added[:-1] += weight * moved[1:]
-  return total.reshape(values.shape)
+  sums = sum(
+    ndimage.correlate1d(grid, (weight, 0, weight), axis, mode='constant')
+    for axis, weight in enumerate(weights)
+  )
+  return np.reshape(sums, values.shape)
 
 
 def _fill(values, masses, knots):
   """Values [K] as `knots`, and unknown ones as those of the nearest look."""
-  nearest = ndimage.distance_transform_edt(
+  nearest: Any = ndimage.distance_transform_edt(
     masses.reshape(knots) < _KNOWN,
     sampling=_DISTANCES[: len(knots)],
     return_distances=False,

@@ -46,13 +46,14 @@ def test_a_known_contrast_is_found_in_other_people(
 
   truth = image(draw_people(0), brightness, 1)
   mapped = fit.apply_map(found.values, source, deviation=2.25, look=look)
-  seen = head.find_heads(source)
   # From means of places, by least squares, the first two have 25.8 and 23.6 by
   # surroundings.
-  found_psnr = metrics.psnr(truth, mapped, seen)
-  assert found_psnr > least[fit.LOOKS.index(look)]
-  if look == 'surroundings':
-    assert found_psnr > metrics.psnr(truth, source, seen) + 3
+  seen = head.find_heads(source)
+  assert metrics.psnr(truth, mapped, seen) > least[fit.LOOKS.index(look)]
+  assert metrics.psnr(truth, mapped) > (24 if look == 'surroundings' else 20)
+  before = metrics.psnr(truth, source)
+  if look == 'surroundings' or before < 20:  # not where little is to be learnt
+    assert metrics.psnr(truth, mapped) > before + 3
   np.testing.assert_array_equal(mapped[source == 0], 0)
 
 
