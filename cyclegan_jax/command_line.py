@@ -199,6 +199,7 @@ def _name_field(error, argv):
   """The word of the command line that names a field which does not exist."""
   name, *hint = _unpack(error).split('\n')
   name = name.strip("'")
+  words = []
   for word in argv:
     # --config.remat=True, --config.remat True, --config.remat, --noconfig.remat
     found = re.match(r'--?(?:no)?config\.([^=]+)', word)
@@ -206,8 +207,13 @@ def _name_field(error, argv):
       continue
     field = found.group(1)
     if name in field.split('.') or name.endswith(f'lookup: {field}'):
-      return f'{word}: there is no such field. {" ".join(hint)}'.rstrip()
-  return None
+      words.append(word)
+  if not words:
+    return None
+  # Of seed and phantom.seed all that is known is that one has no 'seed'.
+  return (
+    f'{" or ".join(words)}: there is no such field. {" ".join(hint)}'.rstrip()
+  )
 
 
 def _unpack(error):

@@ -268,6 +268,8 @@ def test_help_shows_what_the_modes_do_and_need(check):
     ([_SMOKE, '--config.rematt'], 'rematt: there is no such field. Did you'),
     ([_SMOKE, '--noconfig.rematt'], '--noconfig.rematt: there is no such'),
     ([_SMOKE, '--config.dat.train_a', 'x'], 'Did you mean "data" instead'),
+    ([_SMOKE, '--config.seed=1', '--config.data.seed=2'],
+     '--config.seed=1 or --config.data.seed=2: there is no such field'),
     ([_SMOKE, '--config.seed.x=3'], '--config.seed.x=3: there is no such'),
     (['--config=README.md'], '--config=README.md is no recipe: line '),
     (['--config=docs'], 'docs is a folder, and no recipe'),

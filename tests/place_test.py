@@ -65,7 +65,7 @@ def translators(trained):
   return restore.load_translators(kept.find(str(trained[0]), 'newest'))
 
 
-def test_maps_are_fitted_and_learnt_at_every_level(trained):
+def test_maps_are_fitted_at_every_level(trained):
   values = trained[1].gen_ab.params['contrast_map']['values']
   chex.assert_shape(values, (12, 8, 6))
   between = np.abs(np.diff(values, axis=-1)).max(axis=(0, 1))

@@ -37,10 +37,11 @@ class Places(NamedTuple):
 class ContrastLayer(nn.Module):
   """What to add to before `tanh` so that a generator begins as the map.
 
-  A table of how a pixel and its surroundings look (`contrast.fit`), learnt like
-  every parameter; a fresh one leaves images as they are, and `start.put` puts
-  the fitted one in its place. Air stays as it is: where it is noisy, its noise
-  is what the other contrast's air has.
+  A table of how a pixel and its surroundings look (`contrast.fit`): a fresh one
+  leaves images as they are, and `start.put` puts the fitted one in its place.
+  There it stays: networks learn what is to be added, and discriminators, who
+  see no pairs, would only draw it away (docs/quality.md). Air stays as it is:
+  where it is noisy, its noise is what the other contrast's air has.
 
   Attributes:
     deviation: of the Gaussian that averages surroundings, pixels.
@@ -68,6 +69,7 @@ class ContrastLayer(nn.Module):
     values = self.param(
       'values', lambda _: jnp.asarray(fit.unchanged(self.look))
     )
+    values = lax.stop_gradient(values)
     unit = (images + 1) / 2
     if images.shape[-1] == channels.LEVELLED and places is None:
       unit, places = unit[..., :1], Places(None, None, unit[..., 1:])

@@ -16,6 +16,7 @@ from cyclegan_jax.gan import state as state_lib
 # A network whose last kernel starts at 0 passes nothing on in the first one.
 _UPDATES = 2
 _NAMED = 8  # layers in a line
+_FITTED = 'contrast_map'  # before training; it is not meant to learn
 
 
 def tell(state: state_lib.CycleGANState, say: Callable[[str], object]) -> bool:
@@ -52,7 +53,7 @@ def describe(shapes: dict, still: dict) -> str:
     shapes: of its parameters, by paths, which are tuples of names.
     still: of each, by the same, whether it got no gradient.
   """
-  idle = [path for path in shapes if still[path]]
+  idle = [path for path in shapes if still[path] and path[0] != _FITTED]
   if not idle:
     return ''
   count = sum(int(np.prod(shapes[path].shape)) for path in idle)

@@ -269,9 +269,14 @@ def test_crops_are_translated_where_they_were_cut(batch):
     assert keys.shape == (2,) and batch['a'].shape == (2, 16, 16, 1)
     return crops, places
 
-  _, metrics = steps.train_step(
+  after, metrics = steps.train_step(
     state, batch, jax.random.key(0), objective=_OBJECTIVE, cut=cut
   )
+  for name in ('gen_ab', 'gen_ba'):
+    found, before = (getattr(x, name).params for x in (after, state))
+    # Maps are as they were fitted; what is added to them is learnt.
+    chex.assert_trees_all_equal(found['contrast_map'], before['contrast_map'])
+    assert np.any(found['out']['kernel'] != before['out']['kernel'])
 
   def generate(name, images, domain):
     params = {'params': getattr(state, name).params}
