@@ -9,7 +9,8 @@ no identity loss, which holds intensities where they are, and T1w and T2w have
 opposite ones; a cycle loss of weight 3, not 10, which with that start does
 better; running averages of the generators translate. Measured in
 docs/quality.md, where stripped brains did better still with 1 and whole heads
-worse.
+worse. Heads with a skull are for whole_heads.py or, as pictures,
+--config.generator.contrast_look=depth.
 
 Cost: about 1,300 GFLOP a step; an accelerator is meant. On two CPU cores, for
 400 slices, in an hour: --config.image_size=128 --config.generator.features=32
@@ -17,7 +18,7 @@ Cost: about 1,300 GFLOP a step; an accelerator is meant. On two CPU cores, for
 --config.num_epochs=15 --config.decay_epochs=8.
 
 Expect: the right polarity from the first sample grid on; with that command, two
-people and a third never seen, 20 dB to T2w and 18 dB back. The log says before
+people and a third never seen, 20 dB to T2w and 19 dB back. The log says before
 training how much the contrast map explains; where it is left out, look at the
 grids.
 """
