@@ -231,6 +231,9 @@ def resnet() -> ml_collections.ConfigDict:
   # 'surroundings'; their 'depth' below the head's outline; their 'place', which
   # is the depth and how high in the head the slice is, and needs volumes.
   generator.contrast_look = 'surroundings'
+  # Whether training changes the map too: discriminators, who see no pairs, draw
+  # it away from the truth more often than towards it (docs/quality.md).
+  generator.contrast_learns = False
   # How far the network may move from that start, before tanh: 0.08 where few
   # people teach it, of whom it learns too much; 0: as far as it likes.
   generator.reach = 0.0

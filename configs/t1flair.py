@@ -4,9 +4,10 @@
       --config.data.train_a=T1_DIR --config.data.train_b=FLAIR_DIR
 
 The recipe of t1t2_best.py under the names of other contrasts, with a contrast
-map by depth: nothing in it knows them (docs/flair.md). For T2w to FLAIR: --config.domains=T2w,FLAIR and
-folders of T2w. Without folders of your own: simulated heads, whose FLAIR is a
-spin echo with an inversion before it that nulls fluid.
+map by depth: nothing in it knows them (docs/flair.md). For T2w to FLAIR:
+--config.domains=T2w,FLAIR and folders of T2w. Without folders of your own:
+simulated heads, whose FLAIR is a spin echo with an inversion before it that
+nulls fluid.
 
 Cost: that of t1t2_best.py. Expect, at the size of the quickstart on simulated
 heads: 21.6 dB both ways, where the untranslated input has 14.

@@ -6,8 +6,8 @@
 The recipe of t1t2_best.py with four changes, measured on whole heads of very
 few people (docs/quality.md): slices of 256 pixels of 1 mm, trained on squares
 of 128 that know where in the head they are; contrast maps that go by how deep
-and how high that is, where skull and fluid, eyes and brain part; brightness by
-the inside of the head, not by its fat; networks that stay near their maps.
+and how high that is, where skull and fluid part, and that learn too; brightness
+by the inside of the head, not by its fat; networks that stay near their maps.
 Volumes alone, not pictures: those need --config.generator.contrast_look=depth.
 With tens of people a contrast, try --config.generator.reach=0. Nothing in it
 knows a contrast: --config.domains.
@@ -34,6 +34,7 @@ def get_config():
   config.generator.features = 32
   config.generator.blocks = 6
   config.generator.contrast_look = 'place'
+  config.generator.contrast_learns = True
   config.generator.reach = 0.08
   config.discriminator.features = 32
   config.num_epochs = 20

@@ -130,9 +130,10 @@ def _generator(config):
     common = math.gcd(*sides.values())
     fields['levels'] = min((common & -common).bit_length() - 1, 8)
   fields.pop('contrast_look', None)
+  learns = fields.pop('contrast_learns', False)
   if fields.pop('contrast_map', False):
     fields['start'] = layer.ContrastLayer(
-      **contrast_settings(config), name='contrast_map'
+      **contrast_settings(config), learns=learns, name='contrast_map'
     )
   module = GENERATORS[network](
     **fields, channels=config.channels, dtype=config.compute_dtype

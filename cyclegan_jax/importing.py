@@ -102,6 +102,7 @@ def _make_config(settings, found) -> ml_collections.ConfigDict:
       'norm': norm,
       'contrast_map': False,
       'contrast_look': 'surroundings',
+      'contrast_learns': False,
       'reach': 0.0,
     }
   else:  # whether it had dropout leaves no trace

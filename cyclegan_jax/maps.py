@@ -6,7 +6,6 @@ import ml_collections
 import numpy as np
 
 from cyclegan_jax import build
-from cyclegan_jax import console
 from cyclegan_jax import inputs
 from cyclegan_jax.contrast import start as start_lib
 from cyclegan_jax.data import slices as slices_lib
@@ -51,10 +50,7 @@ def _fit_maps(config, data, shelf):
   shelf = shelf and shelf._replace(folder=inputs.slice_cache(config))
   made_of = [data.fingerprints(), config.channels, settings]
   maps = start_lib.read(shelf_lib.recall(shelf, 'maps', made_of, fit))
-  chosen = start_lib.choose(maps, build.names(config))
-  if config.generator.reach and len(chosen) < len(maps):
-    console.say(
-      f'warning: --config.generator.reach={config.generator.reach} keeps what '
-      'has no map near its input; 0 lets networks change it'
-    )
+  chosen = start_lib.choose(
+    maps, build.names(config), reach=config.generator.reach
+  )
   return {direction: values.tolist() for direction, values in chosen.items()}

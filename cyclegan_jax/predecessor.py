@@ -27,7 +27,7 @@ from cyclegan_jax.runtime import processes
 _GENERATORS = ('gen_ab', 'gen_ba')
 _DISCRIMINATORS = ('disc_a', 'disc_b')
 # Of a generator, what makes it no other network.
-_FREE = {'dropout', 'dtype', 'start', 'parent', 'name'}
+_FREE = {'dropout', 'reach', 'dtype', 'start', 'parent', 'name'}
 
 
 def check(

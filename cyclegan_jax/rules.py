@@ -34,6 +34,7 @@ _ADDED_GENERATOR = {
     'norm': 'instance',
     'dropout': 0.0,
     'contrast_look': 'surroundings',
+    'contrast_learns': True,
     'reach': 0.0,
   },
 }
@@ -48,7 +49,7 @@ NETWORKS = {
   'resnet': (
     'configs/t1t2_resnet.py',
     {'features', 'blocks', 'dropout', 'norm', 'reach'}
-    | {'contrast_map', 'contrast_look'},
+    | {'contrast_map', 'contrast_look', 'contrast_learns'},
   ),
 }
 

@@ -53,6 +53,7 @@ def config(tmp_path_factory):
   config.generator.features = 2
   config.generator.blocks = 1
   config.generator.contrast_look = 'surroundings'  # all that there was
+  config.generator.contrast_learns = True
   config.discriminator.features = 2
   config.discriminator.layers = 1
   config.phantom.people = 2

@@ -65,6 +65,7 @@ def test_few_whole_heads_teach_the_networks_little():
   assert 'generator.reach' not in propose()[0]
   fields, why = propose(people=(9, 2))
   assert fields['generator.reach'] == 0.08 and 'stay near' in why
+  assert fields['generator.contrast_learns'] and 'maps learn' in why
   assert (
     'generator.reach' not in propose(people=(9, 2), whole=(False, False))[0]
   )
@@ -73,6 +74,7 @@ def test_few_whole_heads_teach_the_networks_little():
 def test_brains_alone_and_few_people_are_told():
   fields, why = propose(whole=(False, False), people=(2, 9))
   assert fields['loss.cycle'] == 1.0 and 'brains alone' in why
+  assert 'generator.contrast_learns' not in fields
   assert 'data.intensity_a' not in fields
   assert '2 and 9 people' in why
   _, why = propose(whole=(True, False))

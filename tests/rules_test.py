@@ -145,9 +145,8 @@ def test_a_network_has_the_fields_and_the_recipe_told(name):
   assert generator.network == name
   assert {'network', *fields} == set(generator.keys())
   own = {field.name for field in dataclasses.fields(build.GENERATORS[name])}
-  assert (
-    fields - {'contrast_map', 'contrast_look'} <= own
-  )  # what `start` is made of
+  start = {'contrast_map', 'contrast_look', 'contrast_learns'}
+  assert fields - start <= own
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,8 @@ def test_a_network_has_the_fields_and_the_recipe_told(name):
     (
       'resnet',
       'unet',
-      'a unet has no blocks, contrast_look, contrast_map, reach; .*t1t2.py$',
+      'a unet has no blocks, contrast_learns, contrast_look, contrast_map, '
+      'reach; .*t1t2.py$',
     ),
     ('unet', 'vae', 'network=vae: it must be one of unet, resnet'),
   ],

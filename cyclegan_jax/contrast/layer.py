@@ -39,17 +39,19 @@ class ContrastLayer(nn.Module):
 
   A table of how a pixel and its surroundings look (`contrast.fit`): a fresh one
   leaves images as they are, and `start.put` puts the fitted one in its place.
-  There it stays: networks learn what is to be added, and discriminators, who
-  see no pairs, would only draw it away (docs/quality.md). Air stays as it is:
-  where it is noisy, its noise is what the other contrast's air has.
+  Air stays as it is: where it is noisy, its noise is what the other contrast's
+  air has.
 
   Attributes:
     deviation: of the Gaussian that averages surroundings, pixels.
     look: what tells pixels of one intensity apart, one of `fit.LOOKS`.
+    learns: whether the table is learnt like every parameter, or stays as it was
+      fitted.
   """
 
   deviation: float
   look: str = 'surroundings'
+  learns: bool = False
 
   @property
   def inputs(self) -> int:
@@ -69,7 +71,8 @@ class ContrastLayer(nn.Module):
     values = self.param(
       'values', lambda _: jnp.asarray(fit.unchanged(self.look))
     )
-    values = lax.stop_gradient(values)
+    if not self.learns:
+      values = lax.stop_gradient(values)
     unit = (images + 1) / 2
     if images.shape[-1] == channels.LEVELLED and places is None:
       unit, places = unit[..., :1], Places(None, None, unit[..., 1:])

@@ -47,7 +47,10 @@ def fit_maps(
 
 
 def choose(
-  maps: Mapping[str, fit.ContrastMap], names: Mapping[str, str]
+  maps: Mapping[str, fit.ContrastMap],
+  names: Mapping[str, str],
+  *,
+  reach: float = 0.0,
 ) -> dict[str, np.ndarray]:
   """The values of maps by direction; says how good they are.
 
@@ -57,6 +60,7 @@ def choose(
   Args:
     maps: from `fit_maps`.
     names: of the domains, for people.
+    reach: how far networks may move from their start; 0: anywhere.
   """
   chosen = {}
   for direction, found in maps.items():
@@ -69,6 +73,12 @@ def choose(
     )
     if useful:
       chosen[direction] = found.values
+    elif reach:
+      console.say(
+        f'warning: {source} to {target} has no map, and '
+        f'--config.generator.reach={reach} keeps its translations near the '
+        'input: 0 does not'
+      )
   return chosen
 
 

@@ -16,7 +16,7 @@ from cyclegan_jax.gan import state as state_lib
 # A network whose last kernel starts at 0 passes nothing on in the first one.
 _UPDATES = 2
 _NAMED = 8  # layers in a line
-_FITTED = 'contrast_map'  # before training; it is not meant to learn
+_FITTED = 'contrast_map'  # before training, and may be meant to stay
 
 
 def tell(state: state_lib.CycleGANState, say: Callable[[str], object]) -> bool:

@@ -148,3 +148,20 @@ def test_the_level_may_come_as_a_channel(images):
   middle = put_beside(shown, np.array([0.5, 0.5]))
   np.testing.assert_allclose(unknown, start.apply(params, middle), atol=1e-5)
   assert np.abs(unknown - made).max() > 0.1
+
+
+@pytest.mark.parametrize('learns', [False, True])
+def test_a_map_learns_only_if_it_is_told_to(learns, images):
+  """What goes in gets a gradient anyhow: of a cycle it comes from networks."""
+  module = layer.ContrastLayer(_DEVIATION, learns=learns)
+  params = module.init(jax.random.key(0), images)
+
+  @jax.jit
+  def differentiate(params, images):
+    return jax.grad(lambda *given: module.apply(*given).sum(), argnums=(0, 1))(
+      params, images
+    )
+
+  table, inputs = differentiate(params, 2 * images - 1)
+  assert bool(jnp.any(table['params']['values'])) == learns
+  assert jnp.any(inputs)

@@ -73,4 +73,8 @@ def test_a_map_that_tells_nothing_is_left_out(config, tmp_path, capsys):
   data = inputs.open_data(config)
   maps = start.fit_maps(load(data), deviation=1.5, look='depth')
   assert start.choose(maps, _NAMES) == {}
-  assert capsys.readouterr().out.count('too little, left out') == 2
+  told = capsys.readouterr().out
+  assert told.count('too little, left out') == 2 and 'reach' not in told
+  assert start.choose(maps, _NAMES, reach=0.08) == {}
+  wanted = 'T2w to T1w has no map, and --config.generator.reach=0.08 keeps'
+  assert wanted in capsys.readouterr().out
