@@ -11,6 +11,7 @@ PAGES = [
   ROOT / 'README.md',
   ROOT / 'BUILD.md',
   ROOT / 'CONTRIBUTING.md',
+  ROOT / 'models' / 'README.md',
   *sorted((ROOT / 'docs').glob('*.md')),
 ]
 # Untagged fences hold commands and nothing else; all other text is tagged.
@@ -57,6 +58,7 @@ RUNS = (
 )
 IMPORTED = 'runs/imported'
 PACKED, PLANNED = 'mine.zip', 'mine.py'
+GIVEN = 'models/whole_heads.zip'
 TARGETS = {
   **dict.fromkeys(
     ('anna_T2.nii.gz', 'anna_FLAIR.nii.gz', 'anna_CT.nii.gz'), 'made.nii.gz'
@@ -155,7 +157,11 @@ def fill(
   trains = not any(
     word.startswith('--mode=') and word not in _BEGIN for word in words
   )
-  kept = dict.fromkeys(RUNS, run) | {IMPORTED: imported, PACKED: packed}
+  kept = dict.fromkeys(RUNS, run) | {
+    IMPORTED: imported,
+    PACKED: packed,
+    GIVEN: ROOT / GIVEN,
+  }
   return [
     f'--config={planned}'
     if word == f'--config={PLANNED}'
