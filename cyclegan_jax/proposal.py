@@ -141,7 +141,7 @@ def _kind(facts, before):
   if all(facts.whole) and facts.spacing is not None:
     fields |= dict.fromkeys(('data.intensity_a', 'data.intensity_b'), 'inside')
     why.append('brightness by the inside of heads: people differ in their fat')
-  if whole:
+  if whole and look == 'place':
     fields['generator.contrast_learns'] = True
     why.append('contrast maps learn as well: a little sharper in whole heads')
   if whole and min(facts.people) < _FEW:

@@ -85,6 +85,8 @@ def test_pictures_keep_their_size_up_to_256():
   fields, why = propose(spacing=None, apart=None, length=200.0)
   assert fields['image_size'] == 224 and 'data.spacing' not in fields
   assert 'no millimetres' in why
+  # Pictures of heads go by depth, where a map is better left as it is.
+  assert 'generator.contrast_learns' not in fields
   assert propose(spacing=None, length=1000.0)[0]['image_size'] == 256
 
 
