@@ -6,6 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from configs import whole_heads
+from cyclegan_jax import build
+from cyclegan_jax import errors
+from cyclegan_jax import predecessor
 from cyclegan_jax import restore
 from cyclegan_jax.data import simulated_volume
 from cyclegan_jax.inference import translation
@@ -54,3 +58,15 @@ def test_it_translates_a_head_that_it_does_not_know(direction, person):
   found, given, wanted = (x[head.find_heads(stacks[2])] for x in stacks)
   kept, reached = (np.corrcoef(x, wanted)[0, 1] for x in (given, found))
   assert reached > max(kept, 0) + 0.3
+
+
+def test_a_run_can_begin_as_it_and_leave_its_maps(tmp_path):
+  config = whole_heads.get_config()
+  config.start_from = str(_MODEL)
+  config.generator.update(features=24, reach=0.0)
+  generator = build.networks(config)['generator']
+  predecessor.check(config, tmp_path / 'new', generator)
+  config.generator.blocks = 5
+  generator = build.networks(config)['generator']
+  with pytest.raises(errors.UserError, match=r'blocks \(6 there, 5 now\)'):
+    predecessor.check(config, tmp_path / 'new', generator)
