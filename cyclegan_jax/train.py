@@ -160,6 +160,8 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
   num_steps = run.plan.num_steps
   # Which layers no gradient reaches; it is for the first process to tell.
   is_known = run.meta.step > 0 or not processes.is_first()
+  learns = config.generator.get('contrast_learns')
+  resting = () if learns else ('contrast_map',)
   in_flight = collections.deque()
   for step in range(run.meta.step, num_steps):
     # The host is some steps ahead of the devices, with the next batches on
@@ -171,7 +173,7 @@ def _go_through_steps(config, run, train_step, key, logbook, stopped):
     done, last = step + 1, step + 1 == num_steps
     logbook.record(done, metrics)
     _import_conclude()
-    is_known = is_known or idle.tell(state, console.say)
+    is_known = is_known or idle.tell(state, console.say, resting=resting)
     if last or is_due(done, config.sample_every_steps):
       stages = samples | reconstruct(state, samples)
       picture = pictures.draw_samples(stages, config.domains, step=done)

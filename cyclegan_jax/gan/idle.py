@@ -6,6 +6,7 @@ on a map of 2 x 2, half of which sees nothing but padding.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 
 from flax import traverse_util
 import numpy as np
@@ -16,15 +17,20 @@ from cyclegan_jax.gan import state as state_lib
 # A network whose last kernel starts at 0 passes nothing on in the first one.
 _UPDATES = 2
 _NAMED = 8  # layers in a line
-_FITTED = 'contrast_map'  # before training, and may be meant to stay
 
 
-def tell(state: state_lib.CycleGANState, say: Callable[[str], object]) -> bool:
+def tell(
+  state: state_lib.CycleGANState,
+  say: Callable[[str], object],
+  *,
+  resting: Collection[str] = (),
+) -> bool:
   """Says of each network which layers got no gradient, if there are any.
 
   Args:
     state: of a new training, after a step.
     say: called with a line.
+    resting: modules that are not meant to learn: nothing is said of them.
 
   Returns:
     Whether enough updates were made to tell; steps that are left out, because
@@ -39,7 +45,10 @@ def tell(state: state_lib.CycleGANState, say: Callable[[str], object]) -> bool:
     moments = optax.tree_utils.tree_get(getattr(state, name).opt_state, 'mu')
     moments = traverse_util.flatten_dict(moments)
     # On the host: there is nothing to compile, and it is done once.
-    still = {path: not np.asarray(x).any() for path, x in moments.items()}
+    still = {
+      path: path[0] not in resting and not np.asarray(x).any()
+      for path, x in moments.items()
+    }
     line = describe(moments, still)
     if line:
       say(f'{name}: {line}')
@@ -53,7 +62,7 @@ def describe(shapes: dict, still: dict) -> str:
     shapes: of its parameters, by paths, which are tuples of names.
     still: of each, by the same, whether it got no gradient.
   """
-  idle = [path for path in shapes if still[path] and path[0] != _FITTED]
+  idle = [path for path in shapes if still[path]]
   if not idle:
     return ''
   count = sum(int(np.prod(shapes[path].shape)) for path in idle)

@@ -21,7 +21,7 @@ _SIDE = 8
 _RATE = optax.linear_schedule(2e-4, 0.0, 10)  # a schedule counts too
 
 
-def listen(generator, *, broken=(), steps_made=3):
+def listen(generator, *, broken=(), steps_made=3, resting=()):
   """What is told after each step: lists of lines, until it was enough."""
   create = functools.partial(
     state_lib.create_state,
@@ -45,7 +45,7 @@ def listen(generator, *, broken=(), steps_made=3):
     batch = {'a': jnp.asarray(a), 'b': jnp.asarray(b)}
     state, _ = step(state, batch, jax.random.key(1))
     told.append([])
-    if idle.tell(state, told[-1].append):
+    if idle.tell(state, told[-1].append, resting=resting):
       break
   return told
 
@@ -75,12 +75,23 @@ def test_a_normalised_map_of_one_pixel_is_found():
     generators.ResNet(
       features=2,
       blocks=1,
-      start=layer.ContrastLayer(1.0, name='contrast_map'),
+      start=layer.ContrastLayer(1.0, learns=True, name='contrast_map'),
     ),
   ],
 )
 def test_of_networks_that_learn_nothing_is_said(generator):
   assert listen(generator) == [[], []]
+
+
+@pytest.mark.parametrize('resting', [(), ('contrast_map',)])
+def test_of_a_map_that_is_meant_to_stay_nothing_is_said(resting):
+  start = layer.ContrastLayer(1.0, name='contrast_map')
+  network = generators.ResNet(features=2, blocks=1, start=start)
+  told = listen(network, resting=resting)[1]
+  assert [line.split(': ')[0] for line in told] == (
+    [] if resting else ['gen_ab', 'gen_ba']
+  )
+  assert all(line.endswith(': contrast_map') for line in told)
 
 
 def test_steps_that_are_left_out_tell_nothing():
